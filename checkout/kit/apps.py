@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+from checkout.kit.roles import seed_roles
+
+
+class KitConfig(AppConfig):
+    name = "checkout.kit"
+    label = "kit"
+    verbose_name = "People and audit"
+
+    def ready(self) -> None:
+        post_migrate.connect(seed_roles, sender=self)

@@ -1,0 +1,5 @@
+"""One machine, one person: what `make run` uses."""
+
+from checkout.settings.base import *  # noqa: F403
+
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", "web"]
