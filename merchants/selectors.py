@@ -1,0 +1,77 @@
+"""What is true of merchants and their keys now?"""
+
+import hmac
+import re
+import threading
+import time
+import zlib
+from datetime import datetime
+
+from django.conf import settings
+
+from checkout.kit import clock
+from checkout.kit.fields import keyed_hash
+from checkout.kit.ids import base62, parse_public_id
+from checkout.settings import policy
+from merchants.errors import KeyRefused
+from merchants.models import ApiKey, Merchant
+
+_KEY_SHAPE = re.compile(r"sk_(test|live)_[0-9A-Za-z]{40}[0-9A-Za-z]{6}\Z", re.ASCII)
+PREFIX_LENGTH = len("sk_test_") + 12
+
+_cache: dict[str, tuple[float, ApiKey]] = {}
+_cache_lock = threading.Lock()
+
+
+def key_checksum(body: str) -> str:
+    """The six base-62 digits at a key's end (CRC-32): a mistyped key is refused without asking the database."""
+    return base62(zlib.crc32(body.encode()), 6)
+
+
+def hash_of_key(secret: str) -> str:
+    """The keyed hash under which a key's secret is stored."""
+    return keyed_hash(settings.API_KEY_HASH_KEY, secret)
+
+
+def api_key_of(secret: str) -> ApiKey:
+    """The live key behind a secret, with its merchant; remembered for a second at most. Refuses: KeyRefused."""
+    if not _KEY_SHAPE.match(secret) or key_checksum(secret[:-6]) != secret[-6:]:
+        raise KeyRefused()
+    hashed = hash_of_key(secret)
+    key = _remembered(hashed)
+    if key is None:
+        key = ApiKey.objects.select_related("merchant").filter(prefix=secret[:PREFIX_LENGTH]).first()
+        if key is None or not hmac.compare_digest(key.hash, hashed):
+            raise KeyRefused()
+        with _cache_lock:
+            if len(_cache) > 10_000:
+                _cache.clear()
+            _cache[hashed] = (time.monotonic() + policy.KEY_CACHE_SECONDS, key)
+    if key.revoked_at is not None:
+        raise KeyRefused("The API key has been revoked.", "key_revoked")
+    if key.expires_at is not None and key.expires_at <= clock.now():
+        raise KeyRefused("The API key has expired.", "key_expired")
+    return key
+
+
+def _remembered(hashed: str) -> ApiKey | None:
+    entry = _cache.get(hashed)
+    return entry[1] if entry is not None and entry[0] > time.monotonic() else None
+
+
+def forget_keys() -> None:
+    """Drop what this process remembers of keys."""
+    _cache.clear()
+
+
+def merchant_by_public_id(public_id: str) -> Merchant | None:
+    """A merchant by its outside name."""
+    key = parse_public_id(Merchant.PUBLIC_PREFIX, public_id)
+    return Merchant.objects.filter(pk=key).first() if key else None
+
+
+def is_use_worth_noting(key: ApiKey, now: datetime) -> bool:
+    """Whether the key's last use is older than the resolution we keep it at."""
+    if key.last_used_at is None:
+        return True
+    return (now - key.last_used_at).total_seconds() >= policy.KEY_LAST_USED_RESOLUTION_SECONDS
