@@ -1,0 +1,246 @@
+"""How do we reach a gateway? This is the only door out. It drives the adapters' generators over HTTP, concurrently.
+
+The event loop lives in a thread of its own, one per process and made after any fork, so callers stay synchronous and
+may use the database while calls are in flight. No call starts while a transaction is open.
+"""
+
+import asyncio
+import os
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+import structlog
+from django.db import connection
+
+from checkout.kit import clock
+from checkout.settings import policy
+from gateways.base import GatewayRequest, HttpReply, HttpRequest
+from gateways.errors import CalledInsideTransaction
+from gateways.models import Gateway
+from gateways.outcomes import GatewayResult, Outcome
+from gateways.registry import adapter_class
+
+log = structlog.get_logger(__name__)
+
+# Raised before a byte of the request was written: DNS, connection refused, TLS, connect timeout.
+_BEFORE_SENDING = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a call needs to know of a configured gateway, detached from the database."""
+
+    id: Any
+    code: str
+    adapter: str
+    base_url: str
+    connect_timeout_seconds: float
+    call_timeout_seconds: float
+    secrets: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def of(cls, gateway: Gateway) -> "Account":
+        """The account of a configured gateway, with its credentials decrypted."""
+        return cls(
+            id=gateway.pk,
+            code=gateway.code,
+            adapter=gateway.adapter,
+            base_url=gateway.base_url.rstrip("/"),
+            connect_timeout_seconds=gateway.connect_timeout_seconds,
+            call_timeout_seconds=gateway.call_timeout_seconds,
+            secrets=gateway.secrets,
+        )
+
+
+@dataclass(frozen=True)
+class Call:
+    """One verb to be driven at one gateway. `verb` is the adapter's method, `request` is None for `health`."""
+
+    account: Account
+    verb: str
+    request: GatewayRequest | None = None
+    tag: Any = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a call. `error` is the class of transport error, `is_failure` whether it speaks against its health.
+
+    For `health`, `result` is SUCCEEDED or UNKNOWN.
+    """
+
+    call: Call
+    result: GatewayResult
+    started_at: datetime
+    duration_ms: int
+    http_status: int | None = None
+    error: str = ""
+
+    @property
+    def is_failure(self) -> bool:
+        """A connection failure, a timeout or a 5xx; a decline never is."""
+        return bool(self.error) or (self.http_status or 0) >= 500
+
+
+class _Loop:
+    """One event loop in a thread, with one session of kept-alive connections."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.loop = asyncio.new_event_loop()
+        self.session: aiohttp.ClientSession | None = None
+        threading.Thread(target=self.loop.run_forever, name="gateway calls", daemon=True).start()
+
+    def submit(self, call: Call, answers: "queue.SimpleQueue[Answer]") -> None:
+        asyncio.run_coroutine_threadsafe(self._run(call, answers), self.loop)
+
+    async def _run(self, call: Call, answers: "queue.SimpleQueue[Answer]") -> None:
+        if self.session is None:
+            self.session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60),
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=["User-Agent", "Accept-Encoding"],
+            )
+        answers.put(await _drive(self.session, call))
+
+
+_current: _Loop | None = None
+_lock = threading.Lock()
+
+
+def _loop() -> _Loop:
+    global _current
+    with _lock:
+        if _current is None or _current.pid != os.getpid():
+            _current = _Loop()
+        return _current
+
+
+def discard_loop() -> None:
+    """Throw the event loop and its connections away: calls in flight are lost, the next one starts afresh."""
+    global _current
+    with _lock:
+        if _current is not None:
+            _current.loop.call_soon_threadsafe(_current.loop.stop)
+            _current = None
+
+
+class Caller:
+    """A set of calls in flight: start some, take their answers as they arrive, start more."""
+
+    def __init__(self) -> None:
+        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self.in_flight: Counter[Any] = Counter()
+
+    def start(self, call: Call) -> None:
+        """Begin a call and return at once. Refuses: CalledInsideTransaction."""
+        refuse_inside_transaction()
+        self.in_flight[call.account.id] += 1
+        _loop().submit(call, self._answers)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any call has not been answered yet."""
+        return any(self.in_flight.values())
+
+    def take(self, timeout_seconds: float) -> list[Answer]:
+        """The answers that are there, waiting for the first one as long as that; [] if none came."""
+        answers = []
+        try:
+            answers.append(self._answers.get(timeout=timeout_seconds))
+            while True:
+                answers.append(self._answers.get_nowait())
+        except queue.Empty:
+            pass
+        for answer in answers:
+            self.in_flight[answer.call.account.id] -= 1
+        return answers
+
+
+def call_all(calls: Sequence[Call]) -> Iterator[Answer]:
+    """Make the calls concurrently and yield each answer as it arrives; no call outlives its account's deadline."""
+    caller = Caller()
+    for call in calls:
+        caller.start(call)
+    while caller.is_busy:
+        yield from caller.take(1.0)
+
+
+def refuse_inside_transaction() -> None:
+    """Refuses to go on while a transaction is open; a test's own outermost block does not count."""
+    blocks = connection.atomic_blocks
+    if blocks and not blocks[-1]._from_testcase:
+        raise CalledInsideTransaction("Commit before calling a gateway: a lock held over the network stops everybody.")
+
+
+async def _drive(session: aiohttp.ClientSession, call: Call) -> Answer:
+    """Send what the adapter asks for and give it what comes back, within one total deadline."""
+    started_at, began = clock.now(), time.monotonic()
+    http_status: int | None = None
+    sent = False
+    error = ""
+    try:
+        adapter = adapter_class(call.account.adapter)(call.account.secrets)
+        verb = adapter.health() if call.request is None else getattr(adapter, call.verb)(call.request)
+        async with asyncio.timeout(_deadline_seconds(call)):
+            ask = next(verb)
+            while True:
+                reply = await _send(session, call.account, ask)
+                sent, http_status = True, reply.http_status
+                ask = verb.send(reply)
+    except StopIteration as stop:
+        result = stop.value
+        if isinstance(result, bool):
+            result = GatewayResult(Outcome.SUCCEEDED) if result else GatewayResult.unknown("not healthy")
+    except _BEFORE_SENDING as failure:
+        error = type(failure).__name__
+        result = (
+            GatewayResult.unknown("connection lost half-way")
+            if sent
+            else GatewayResult.not_sent("no connection to the gateway")
+        )
+    except TimeoutError:
+        error, result = "Timeout", GatewayResult.unknown("no answer in time")
+    except aiohttp.ClientError as failure:
+        error, result = type(failure).__name__, GatewayResult.unknown("connection broke before an answer")
+    except Exception as failure:  # a parser that stumbles has learned nothing; its message may hold what it read
+        log.error("adapter_failed", gateway=call.account.code, operation=call.verb, error=type(failure).__name__)
+        result = GatewayResult.unknown("the answer could not be read")
+    return Answer(
+        call=call,
+        result=result,
+        started_at=started_at,
+        duration_ms=round((time.monotonic() - began) * 1000),
+        http_status=http_status,
+        error=error,
+    )
+
+
+def _deadline_seconds(call: Call) -> float:
+    return policy.HEALTH_TIMEOUT_SECONDS if call.request is None else call.account.call_timeout_seconds
+
+
+async def _send(session: aiohttp.ClientSession, account: Account, ask: HttpRequest) -> HttpReply:
+    async with session.request(
+        ask.method,
+        account.base_url + ask.path,
+        headers=ask.headers,
+        data=ask.body or None,
+        allow_redirects=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=account.connect_timeout_seconds),
+    ) as response:
+        body = await response.content.read(policy.MAX_REPLY_BYTES + 1)
+        while len(body) <= policy.MAX_REPLY_BYTES and not response.content.at_eof():
+            body += await response.content.read(policy.MAX_REPLY_BYTES + 1 - len(body))
+        if len(body) > policy.MAX_REPLY_BYTES:
+            raise aiohttp.ClientPayloadError("the answer is too long")
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return HttpReply(http_status=response.status, headers=headers, body=body)

@@ -1,0 +1,188 @@
+"""What can be done about gateways?"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from checkout.kit import alerts, audit, clock
+from checkout.kit.actors import Actor
+from checkout.settings import policy
+from gateways import client, selectors
+from gateways.client import Account, Answer, Call
+from gateways.models import Gateway, GatewayCall, HealthCheck, Region, RegionGateway
+
+
+def record_calls(answers: Iterable[Answer]) -> None:
+    """Remember that calls were made, without anything that was said."""
+    GatewayCall.objects.bulk_create(
+        GatewayCall(
+            gateway_id=answer.call.account.id,
+            operation=answer.call.verb,
+            reference=answer.call.request.reference if answer.call.request else "",
+            started_at=answer.started_at,
+            duration_ms=answer.duration_ms,
+            outcome=answer.result.outcome,
+            http_status=answer.http_status,
+            error=answer.error[:60],
+            detail=answer.result.detail[:200],
+        )
+        for answer in answers
+    )
+
+
+def note_call(*, gateway_id: Any, is_failure: bool) -> None:
+    """Let a payment call speak for or against a gateway's health.
+
+    A failure counts towards unhealthy and starts the count of good checks anew; an answer of any kind ends a row of
+    failures. A gateway that is well and answers costs one statement that changes nothing.
+    """
+    gateway = Gateway.objects.filter(pk=gateway_id)
+    if not is_failure:
+        gateway.filter(failure_count__gt=0, health_status=Gateway.Health.HEALTHY).update(failure_count=0)
+        return
+    gateway.update(failure_count=F("failure_count") + 1, good_check_count=0)
+    _mark_unhealthy(gateway_id)
+
+
+@transaction.atomic
+def note_check(*, answer: Answer) -> HealthCheck:
+    """Keep the result of one health check and draw the conclusion."""
+    gateway = Gateway.objects.select_for_update(no_key=True).get(pk=answer.call.account.id)
+    is_good = answer.result.outcome == "succeeded"
+    gateway.last_checked_at = answer.started_at
+    if is_good:
+        gateway.good_check_count += 1
+        if gateway.is_healthy:
+            gateway.failure_count = 0
+        elif gateway.good_check_count >= policy.CHECKS_TO_HEALTHY:
+            gateway.health_status = Gateway.Health.HEALTHY
+            gateway.health_changed_at = clock.now()
+            gateway.failure_count = 0
+            _audit_health(gateway, "unhealthy", f"{gateway.good_check_count} good checks in a row")
+    else:
+        gateway.failure_count += 1
+        gateway.good_check_count = 0
+    Gateway.objects.filter(pk=gateway.pk).update(
+        last_checked_at=gateway.last_checked_at,
+        good_check_count=gateway.good_check_count,
+        failure_count=gateway.failure_count,
+        health_status=gateway.health_status,
+        health_changed_at=gateway.health_changed_at,
+    )
+    if not is_good and _mark_unhealthy(gateway.pk):
+        gateway.health_status = Gateway.Health.UNHEALTHY
+    return HealthCheck.objects.create(
+        gateway=gateway,
+        checked_at=answer.started_at,
+        is_good=is_good,
+        duration_ms=answer.duration_ms,
+        http_status=answer.http_status,
+        error=answer.error[:60],
+        health_status=gateway.health_status,
+    )
+
+
+def check_health(*, gateways: Iterable[Gateway] | None = None) -> list[HealthCheck]:
+    """Ask every enabled gateway (or those given) whether it is up, all at once, and keep the answers."""
+    targets = list(selectors.enabled_gateways() if gateways is None else gateways)
+    calls = [Call(account=Account.of(gateway), verb="health") for gateway in targets]
+    return [note_check(answer=answer) for answer in client.call_all(calls)]
+
+
+def forget_old_health_checks() -> int:
+    """Delete health history beyond what we keep; returns how many rows went."""
+    count, _ = selectors.health_checks_to_forget().delete()
+    return count
+
+
+@transaction.atomic
+def create_gateway(*, actor: Actor, credentials: Mapping[str, str], **fields: Any) -> Gateway:
+    """Configure a gateway. Refuses: django ValidationError."""
+    gateway = Gateway(credentials=json.dumps(dict(credentials)), **fields)
+    gateway.full_clean()
+    gateway.save(force_insert=True)
+    audit.record(
+        actor=actor,
+        verb="gateway.create",
+        obj=gateway,
+        after={"code": gateway.code, "adapter": gateway.adapter, "mode": gateway.mode},
+    )
+    return gateway
+
+
+@transaction.atomic
+def set_gateway_status(*, gateway: Gateway, status: str, reason: str, actor: Actor) -> Gateway:
+    """Enable or disable a gateway for new attempts; inquiries, captures, voids and refunds at it go on."""
+    gateway = Gateway.objects.select_for_update(no_key=True).get(pk=gateway.pk)
+    before = gateway.status
+    gateway.status = Gateway.Status(status)
+    gateway.save(update_fields=["status"])
+    audit.record(
+        actor=actor,
+        verb="gateway.set_status",
+        obj=gateway,
+        reason=reason,
+        before={"status": before},
+        after={"status": gateway.status},
+    )
+    return gateway
+
+
+@transaction.atomic
+def set_region(
+    *,
+    code: str,
+    name: str,
+    actor: Actor,
+    countries: Iterable[str] = (),
+    is_everywhere_else: bool = False,
+    priorities: Mapping[str, int] | None = None,
+) -> Region:
+    """Create or change a region: its countries (ISO 3166-1 alpha-2) and the priority of each gateway, by code.
+
+    Refuses: django ValidationError for a country that is no country or belongs to another region.
+    """
+    region = Region.objects.filter(code=code).first() or Region(code=code)
+    region.name, region.countries, region.is_everywhere_else = name, sorted(countries), is_everywhere_else
+    region.full_clean()
+    region.save()
+    if priorities is not None:
+        RegionGateway.objects.filter(region=region).delete()
+        for gateway in Gateway.objects.filter(code__in=priorities):
+            RegionGateway.objects.create(region=region, gateway=gateway, priority=priorities[gateway.code])
+    audit.record(
+        actor=actor, verb="region.set", obj=region, after={"countries": region.countries, "priorities": priorities}
+    )
+    return region
+
+
+def _mark_unhealthy(gateway_id: Any) -> bool:
+    """One conditional UPDATE, so that of several witnesses exactly one raises the alarm."""
+    turned = Gateway.objects.filter(
+        pk=gateway_id, health_status=Gateway.Health.HEALTHY, failure_count__gte=policy.FAILURES_TO_UNHEALTHY
+    ).update(health_status=Gateway.Health.UNHEALTHY, health_changed_at=clock.now(), good_check_count=0)
+    if turned:
+        gateway = Gateway.objects.get(pk=gateway_id)
+        _audit_health(gateway, "healthy", f"{gateway.failure_count} failures in a row")
+        alerts.raise_alert(
+            kind="gateway_unhealthy",
+            object_id=gateway.public_id,
+            severity="critical",
+            message=f"{gateway.name} failed {gateway.failure_count} times in a row; payments avoid it.",
+        )
+    return bool(turned)
+
+
+def _audit_health(gateway: Gateway, before: str, reason: str) -> None:
+    after = "healthy" if before == "unhealthy" else "unhealthy"
+    audit.record(
+        actor=Actor.task("health"),
+        verb=f"gateway.become_{after}",
+        obj=gateway,
+        reason=reason,
+        before={"health_status": before},
+        after={"health_status": after},
+    )
