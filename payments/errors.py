@@ -1,0 +1,107 @@
+"""How may something be refused?"""
+
+from checkout.kit.errors import Refusal
+from checkout.kit.money import Money
+
+
+class PaymentNotConfirmable(Refusal):
+    """The payment's status allows no confirmation."""
+
+    code = "payment_not_confirmable"
+
+    def __init__(self, *, status: str) -> None:
+        super().__init__(f"A payment that is {status} cannot be confirmed.")
+
+
+class PaymentMethodMissing(Refusal):
+    """A confirmation needs a card, and none was given."""
+
+    code = "payment_method_required"
+    http_status = 400
+    param = "payment_method"
+
+    def __init__(self) -> None:
+        super().__init__("A payment method is needed to confirm a payment.")
+
+
+class PaymentNotCapturable(Refusal):
+    """Nothing is reserved that could be taken, or something in flight forbids it."""
+
+    code = "payment_not_capturable"
+
+    def __init__(self, *, status: str, capturable: Money) -> None:
+        self.capturable = capturable
+        super().__init__(f"The payment is {status} and {capturable} of it can be captured now.")
+
+
+class CaptureExceedsAuthorized(Refusal):
+    """More was asked than is still reserved."""
+
+    code = "capture_exceeds_authorized"
+    http_status = 422
+    param = "amount"
+
+    def __init__(self, *, asked: Money, capturable: Money) -> None:
+        self.asked, self.capturable = asked, capturable
+        super().__init__(f"Asked to capture {asked}, but only {capturable} can be captured.")
+
+
+class PartialCaptureUnsupported(Refusal):
+    """The gateway that holds the authorization takes all of it or nothing, or takes it once."""
+
+    code = "partial_capture_unsupported"
+    http_status = 400
+    param = "amount"
+
+    def __init__(self, *, capturable: Money) -> None:
+        super().__init__(f"This payment's gateway captures the whole {capturable} at once.")
+
+
+class PaymentNotCancelable(Refusal):
+    """Nothing is left to cancel or to void, or something in flight forbids it."""
+
+    code = "payment_not_cancelable"
+
+    def __init__(self, *, status: str) -> None:
+        super().__init__(f"A payment that is {status} cannot be canceled now.")
+
+
+class PaymentNotRefundable(Refusal):
+    """Nothing was captured that could be given back."""
+
+    code = "payment_not_refundable"
+
+    def __init__(self, *, status: str) -> None:
+        super().__init__(f"A payment that is {status} has nothing to refund.")
+
+
+class RefundExceedsCaptured(Refusal):
+    """More was asked than was captured and not yet given back."""
+
+    code = "refund_exceeds_captured"
+    http_status = 422
+    param = "amount"
+
+    def __init__(self, *, asked: Money, refundable: Money) -> None:
+        self.asked, self.refundable = asked, refundable
+        super().__init__(f"Asked to refund {asked}, but only {refundable} can be refunded.")
+
+
+class IdempotencyKeyReused(Refusal):
+    """The key was used for another request."""
+
+    code = "idempotency_key_reused"
+    http_status = 422
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for a different request.")
+
+
+class RequestInFlight(Refusal):
+    """The first request with this key has not been answered yet."""
+
+    code = "idempotency_key_in_flight"
+    retry_after_seconds = 1
+
+    def __init__(self) -> None:
+        super().__init__("The first request with this Idempotency-Key is still being answered. Try again shortly.")

@@ -1,0 +1,118 @@
+"""Was this asked before? One merchant's key, one request, one object, one answer.
+
+Follows draft-ietf-httpapi-idempotency-key-header. The row is written in the transaction that makes the object, and
+the final answer is frozen into it, byte for byte, before it leaves.
+"""
+
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, connection
+
+from checkout.kit import clock
+from checkout.settings import policy
+from payments.errors import IdempotencyKeyReused, RequestInFlight
+from payments.models import IdempotencyKey
+
+_CLAIM = """
+INSERT INTO payments_idempotencykey
+    (merchant_id, mode, key, fingerprint, object_id, answering_until, body, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, '', %s)
+ON CONFLICT (merchant_id, mode, key) DO NOTHING
+"""
+
+
+class KeyTaken(Exception):
+    """The key is in use already; the transaction that tried to claim it must end."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One request's word for itself. `fingerprint` is keyed: it reveals nothing of the body."""
+
+    merchant_id: Any
+    mode: str
+    key: str
+    fingerprint: str = field(repr=False)
+
+    @classmethod
+    def of(cls, *, merchant_id: Any, mode: str, key: str, method: str, path: str, body: Any) -> "Claim":
+        """The claim of a request with a JSON body; two bodies that mean the same are the same."""
+        canonical = json.dumps([method, path, body], sort_keys=True, separators=(",", ":"))
+        secret = settings.IDEMPOTENCY_FINGERPRINT_KEY.encode()
+        return cls(merchant_id, mode, key, hmac.new(secret, canonical.encode(), hashlib.sha256).hexdigest())
+
+
+def claim(word: Claim | None, *, object_id: Any) -> None:
+    """Take the key for an object, as the first statement of the transaction that makes it. Refuses: KeyTaken.
+
+    A request without a key (an operator's, a task's) claims nothing.
+    """
+    if word is None:
+        return
+    now = clock.now()
+    until = clock.seconds_from_now(policy.ANSWERING_SECONDS)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CLAIM, [word.merchant_id, word.mode, word.key, word.fingerprint, object_id, until, now]
+        )
+        if cursor.rowcount == 0:
+            raise KeyTaken
+
+
+def earlier(word: Claim) -> IdempotencyKey:
+    """The row of the request that used this key first.
+
+    Refuses: IdempotencyKeyReused for another request, RequestInFlight while the first is still being answered.
+    """
+    row = IdempotencyKey.objects.get(merchant_id=word.merchant_id, mode=word.mode, key=word.key)
+    if not hmac.compare_digest(row.fingerprint, word.fingerprint):
+        raise IdempotencyKeyReused()
+    if row.http_status is None and row.answering_until > clock.now():
+        raise RequestInFlight()
+    return row
+
+
+def freeze(word: Claim, *, http_status: int, body: str) -> tuple[int, str]:
+    """Keep the final answer under the key and return what is kept: the first frozen answer wins.
+
+    Only a final 2xx or 4xx is kept; 202, 409 and 429 are not final, and a 5xx is nobody's answer.
+    """
+    if http_status in (202, 409, 429) or http_status >= 500:
+        return http_status, body
+    rows = IdempotencyKey.objects.filter(merchant_id=word.merchant_id, mode=word.mode, key=word.key)
+    if rows.filter(http_status__isnull=True).update(http_status=http_status, body=body):
+        return http_status, body
+    row = rows.get()
+    return row.http_status or http_status, row.body
+
+
+def freeze_refusal(word: Claim, *, http_status: int, body: str) -> None:
+    """Keep the answer to a request that made no object, unless the key has been taken meanwhile."""
+    if http_status in (409, 429) or http_status >= 500:
+        return
+    now = clock.now()
+    try:
+        IdempotencyKey.objects.create(
+            merchant_id=word.merchant_id,
+            mode=word.mode,
+            key=word.key,
+            fingerprint=word.fingerprint,
+            answering_until=now,
+            http_status=http_status,
+            body=body,
+            created_at=now,
+        )
+    except IntegrityError:
+        return
+
+
+def forget_old_keys() -> int:
+    """Delete the keys that are past their time; returns how many."""
+    limit = clock.seconds_from_now(-policy.IDEMPOTENCY_KEY_DAYS * 86_400)
+    count, _ = IdempotencyKey.objects.filter(created_at__lt=limit).delete()
+    return count

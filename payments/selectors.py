@@ -1,0 +1,139 @@
+"""What is true of payments now?"""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
+
+from checkout.kit import clock
+from checkout.kit.ids import parse_public_id
+from checkout.kit.money import Money
+from gateways.base import Capability
+from gateways.registry import adapter_class
+from payments.models import Attempt, Payment, Refund
+from payments.statuses import (
+    IN_FLIGHT,
+    AttemptStatus,
+    Operation,
+    RefundStatus,
+    Status,
+)
+
+
+def lock_payment(pk: Any) -> Payment:
+    """Lock one payment, and through it everything it owns. Take this lock first, and only this one."""
+    return Payment.objects.select_for_update(no_key=True, of=("self",)).get(pk=pk)
+
+
+def payments_of(merchant_id: Any, mode: str) -> QuerySet[Payment]:
+    """The payments that a merchant sees in one mode, with what is shown of them."""
+    return Payment.objects.filter(merchant_id=merchant_id, mode=mode).select_related("card", "gateway")
+
+
+def payment_of(merchant_id: Any, mode: str, public_id: str) -> Payment | None:
+    """A merchant's payment by its outside name; None if there is none, or it is somebody else's."""
+    key = parse_public_id(Payment.PUBLIC_PREFIX, public_id)
+    return payments_of(merchant_id, mode).filter(pk=key).first() if key else None
+
+
+def refunds_of(merchant_id: Any, mode: str) -> QuerySet[Refund]:
+    """The refunds that a merchant sees in one mode."""
+    return Refund.objects.filter(payment__merchant_id=merchant_id, payment__mode=mode).select_related("payment")
+
+
+def refund_of(merchant_id: Any, mode: str, public_id: str) -> Refund | None:
+    """A merchant's refund by its outside name; None if there is none, or it is somebody else's."""
+    key = parse_public_id(Refund.PUBLIC_PREFIX, public_id)
+    return refunds_of(merchant_id, mode).filter(pk=key).first() if key else None
+
+
+def attempts_of(payment: Payment) -> QuerySet[Attempt]:
+    """What was tried for a payment, in order."""
+    return payment.attempts.select_related("gateway", "payment", "refund").order_by("seq")
+
+
+def in_flight(payment: Payment) -> QuerySet[Attempt]:
+    """The attempts of a payment that may still move money."""
+    return payment.attempts.filter(status__in=IN_FLIGHT)
+
+
+def authorization_of(payment: Payment) -> Attempt | None:
+    """The attempt that holds the customer's money for this payment, if one does."""
+    return (
+        payment.attempts.filter(operation=Operation.AUTHORIZE, status=AttemptStatus.SUCCEEDED)
+        .select_related("gateway")
+        .first()
+    )
+
+
+def capturable(payment: Payment) -> Money:
+    """What can be captured now: reserved, less captured, less captures in flight; nothing beside a void in flight.
+
+    One query; expects the payment to be locked where the answer is acted upon.
+    """
+    flight = in_flight(payment).aggregate(
+        captures=Sum("amount_minor", filter=Q(operation=Operation.CAPTURE), default=0),
+        voids=Count("id", filter=Q(operation=Operation.VOID)),
+    )
+    if flight["voids"] or payment.status not in (Status.AUTHORIZED, Status.CAPTURED):
+        return Money(0, payment.currency)
+    return Money(payment.authorized_minor - payment.captured_minor - flight["captures"], payment.currency)
+
+
+def refundable(payment: Payment) -> Money:
+    """What can be refunded now: captured, less refunded, less refunds under way. One query."""
+    under_way = payment.refunds.filter(status__in=[RefundStatus.REQUESTED, RefundStatus.PROCESSING]).aggregate(
+        sum=Sum("amount_minor", default=0)
+    )
+    return Money(payment.captured_minor - payment.refunded_minor - under_way["sum"], payment.currency)
+
+
+def can(attempt: Attempt, capability: Capability) -> bool:
+    """Whether the gateway of an attempt has a capability."""
+    return capability in adapter_class(attempt.gateway.adapter).capabilities
+
+
+def settled_among(payment_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of the payments that have no attempt in flight, in one query whatever their number."""
+    ids = list(payment_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM unnest(%s::uuid[]) AS asked(id) WHERE NOT EXISTS (SELECT 1 FROM payments_attempt a"
+            " WHERE a.payment_id = asked.id AND a.status = ANY(%s))",
+            [ids, [str(status) for status in IN_FLIGHT]],
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def attempts_by_id(keys: Iterable[Any]) -> dict[Any, Attempt]:
+    """Attempts with all that a call needs: payment, card, card secret, gateway and the attempt they follow."""
+    return Attempt.objects.select_related(
+        "payment__card", "payment__cardsecret", "gateway", "parent"
+    ).in_bulk(list(keys))
+
+
+def attempt_by_reference(reference: str) -> Attempt | None:
+    """The attempt that a gateway knows by this reference."""
+    key = parse_public_id(Attempt.PUBLIC_PREFIX, reference)
+    return Attempt.objects.filter(pk=key).first() if key else None
+
+
+def oldest_due_at() -> datetime | None:
+    """Since when the longest waiting attempt has been due; None if nothing is due."""
+    return (
+        Attempt.objects.filter(next_action_at__lte=clock.now())
+        .order_by("next_action_at")
+        .values_list("next_action_at", flat=True)
+        .first()
+    )
+
+
+def payments_to_expire() -> QuerySet[Payment]:
+    """Payments whose time is over: created and never confirmed, or authorized, never captured and nothing in flight."""
+    busy = Attempt.objects.filter(payment=OuterRef("pk"), status__in=IN_FLIGHT)
+    return Payment.objects.filter(
+        ~Exists(busy), status__in=[Status.CREATED, Status.AUTHORIZED], expires_at__lte=clock.now()
+    ).order_by("expires_at")

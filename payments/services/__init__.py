@@ -1,0 +1,23 @@
+"""What can be done about payments? One file per verb."""
+
+from payments.services.cancel import cancel_payment
+from payments.services.capture import capture_payment
+from payments.services.create import PaymentOrder, confirm_payment, create_payment
+from payments.services.expire import expire_due, expire_payment
+from payments.services.notices import apply_notices, receive_notice
+from payments.services.refund import refund_payment
+from payments.services.run import run_due
+
+__all__ = [
+    "PaymentOrder",
+    "apply_notices",
+    "cancel_payment",
+    "capture_payment",
+    "confirm_payment",
+    "create_payment",
+    "expire_due",
+    "expire_payment",
+    "receive_notice",
+    "refund_payment",
+    "run_due",
+]

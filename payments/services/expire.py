@@ -1,0 +1,45 @@
+"""What ends by itself? Created payments nobody confirms, authorizations nobody captures, and what may not be kept."""
+
+from django.db import transaction
+
+from checkout.kit.actors import Actor
+from payments import idempotency, selectors, vault
+from payments.models import Payment
+from payments.services.attempts import add_follower
+from payments.services.changes import Changes
+from payments.statuses import Event, Operation, Status
+
+_BATCH_COUNT = 200
+
+
+def expire_due(*, actor: Actor) -> int:
+    """Expire what is over, a batch at a time; returns how many payments were touched."""
+    payments = list(selectors.payments_to_expire()[:_BATCH_COUNT])
+    for payment in payments:
+        expire_payment(payment=payment, actor=actor)
+    vault.forget_expired_secrets()
+    idempotency.forget_old_keys()
+    return len(payments)
+
+
+@transaction.atomic(durable=True)
+def expire_payment(*, payment: Payment, actor: Actor) -> Payment:
+    """Expire a created payment; of an authorized one, release the money first: it expires when its void succeeds."""
+    payment = selectors.lock_payment(payment.pk)
+    changes = Changes(payment, actor)
+    if payment.status == Status.CREATED:
+        changes.advance(Event.EXPIRE)
+        vault.forget_secret(payment_id=payment.pk)
+    elif payment.status == Status.AUTHORIZED and not selectors.in_flight(payment).exists():
+        authorization = selectors.authorization_of(payment)
+        assert authorization is not None
+        add_follower(
+            payment=payment,
+            operation=Operation.VOID,
+            parent=authorization,
+            amount_minor=payment.authorized_minor,
+            actor=actor,
+        )
+        changes.note("void_requested")
+    changes.write()
+    return payment

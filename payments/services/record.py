@@ -1,0 +1,325 @@
+"""What came of it? Act 3: evidence, the attempt, the payment, the ledger and the merchant's event in one transaction.
+
+Applying an outcome is monotonic: what is certain stays, ignorance never overwrites knowledge, and every outcome may
+arrive twice, late, or after somebody else learned the same.
+"""
+
+import random
+from datetime import timedelta
+
+from django.db import transaction
+
+from checkout.kit import alerts, clock
+from checkout.kit.actors import Actor
+from checkout.kit.defer import defer
+from checkout.kit.statuses import advance
+from checkout.settings import policy
+from gateways import selectors as gateway_selectors
+from gateways import services as gateway_services
+from gateways.client import Answer
+from gateways.outcomes import DeclineCode, GatewayResult, Outcome
+from ledger import fees, recipes
+from ledger import selectors as ledger_selectors
+from ledger import services as ledger
+from payments import selectors, vault, waiting
+from payments.models import Attempt, Evidence, Payment
+from payments.services.attempts import RUN_DUE, add_charge, add_follower
+from payments.services.changes import Changes
+from payments.services.refund import _refund
+from payments.statuses import ATTEMPT, IN_FLIGHT, AttemptEvent, AttemptStatus, Event, NextAction, Operation, RefundEvent
+
+_SOURCES = {"fetch": Evidence.Source.INQUIRY, "cancel_by_reference": Evidence.Source.CANCEL}
+
+
+@transaction.atomic(durable=True)
+def record_answer(*, answer: Answer, actor: Actor) -> None:
+    """Record what a gateway answered about an attempt, and everything that follows from it."""
+    payment_id, attempt_id = answer.call.tag
+    payment = selectors.lock_payment(payment_id)
+    attempt = Attempt.objects.select_related("gateway", "refund", "parent").get(pk=attempt_id)
+    attempt.payment = payment
+    source = _SOURCES.get(answer.call.verb, Evidence.Source.RESPONSE)
+    result = _believed(attempt, answer.result, source)
+    Evidence.objects.create(
+        attempt=attempt,
+        at=clock.now(),
+        source=source,
+        outcome=result.outcome,
+        gateway_reference=result.gateway_reference,
+        decline_code=result.decline_code,
+        detail=result.detail[:200],
+    )
+    gateway_services.record_calls([answer])
+    _Recorder(payment, attempt, actor).apply(result, source, is_refusal=answer.http_status is not None)
+
+
+def _believed(attempt: Attempt, result: GatewayResult, source: str) -> GatewayResult:
+    """The result as far as it can be believed: a success must be about our reference, amount and currency."""
+    if source != Evidence.Source.RESPONSE and result.outcome is Outcome.NOT_SENT:
+        return GatewayResult.unknown("the gateway could not be asked")
+    if source == Evidence.Source.CANCEL or result.outcome is not Outcome.SUCCEEDED:
+        return result
+    is_ours = (
+        result.reference in ("", attempt.reference)
+        and result.amount_minor in (None, attempt.amount_minor)
+        and result.currency in ("", attempt.currency)
+    )
+    if is_ours:
+        return result
+    alerts.raise_alert(
+        kind="answer_differs",
+        object_id=attempt.public_id,
+        severity="critical",
+        message=f"{attempt.gateway.name} approved another amount or reference than {attempt.reference} asked for.",
+    )
+    return GatewayResult.unknown("approved, but for another amount, currency or reference")
+
+
+class _Recorder:
+    """One outcome on its way into one locked payment."""
+
+    def __init__(self, payment: Payment, attempt: Attempt, actor: Actor) -> None:
+        self.payment = payment
+        self.attempt = attempt
+        self.changes = Changes(payment, actor)
+        self.actor = actor
+        self.drafts: list[recipes.JournalDraft] = []
+
+    def apply(self, result: GatewayResult, source: str, *, is_refusal: bool) -> None:
+        """Move the attempt, then what hangs on it."""
+        attempt = self.attempt
+        if attempt.status not in IN_FLIGHT:
+            if result.outcome is Outcome.SUCCEEDED and attempt.status != AttemptStatus.SUCCEEDED:
+                self._alert("late_success", f"{attempt.gateway.name} charged {attempt.reference} after all.")
+            return
+        if source == Evidence.Source.CANCEL:
+            if result.outcome is Outcome.SUCCEEDED:
+                self._finish(AttemptEvent.ABANDON)
+                self._refused(result)
+            else:
+                self._ask_again()
+        elif result.outcome is Outcome.SUCCEEDED:
+            attempt.gateway_reference = result.gateway_reference
+            self._finish(AttemptEvent.SUCCEED)
+            self._succeeded(result)
+        elif result.outcome is Outcome.DECLINED:
+            attempt.gateway_reference = result.gateway_reference
+            attempt.decline_code = result.decline_code
+            self._finish(AttemptEvent.DECLINE)
+            self._refused(result)
+        elif result.outcome is Outcome.NOT_SENT:
+            was_sent = attempt.status == AttemptStatus.SENT
+            self._finish(AttemptEvent.FALL_SHORT if was_sent else AttemptEvent.ABANDON)
+            if is_refusal:
+                self._alert("gateway_refuses_us", f"{attempt.gateway.name} refuses our requests: {result.detail}.")
+            self._not_sent(result)
+        elif result.outcome is Outcome.PENDING:
+            attempt.gateway_reference = attempt.gateway_reference or result.gateway_reference
+            if attempt.status != AttemptStatus.PENDING:
+                advance(attempt, ATTEMPT, AttemptEvent.PEND)
+            self._ask_again()
+        else:
+            is_missing = source == Evidence.Source.INQUIRY and not result.is_found
+            if attempt.status == AttemptStatus.SENT or (is_missing and attempt.status == AttemptStatus.PENDING):
+                advance(attempt, ATTEMPT, AttemptEvent.LOSE)
+            if is_missing:
+                self._not_found()
+            else:
+                self._ask_again()
+        attempt.save()
+        self.changes.write()
+        self._post()
+        transaction.on_commit(lambda: waiting.announce(self.payment.pk))
+
+    # What an attempt's end means for the payment.
+
+    def _succeeded(self, result: GatewayResult) -> None:
+        match self.attempt.operation:
+            case Operation.AUTHORIZE:
+                self._authorized(result)
+            case Operation.CAPTURE:
+                self._captured()
+            case Operation.VOID:
+                is_expiry = self.payment.expires_at is not None and self.payment.expires_at <= clock.now()
+                self.changes.advance(Event.EXPIRE if is_expiry else Event.VOID)
+                self.payment.expires_at = None
+            case Operation.REFUND:
+                self._refunded()
+
+    def _authorized(self, result: GatewayResult) -> None:
+        payment, attempt = self.payment, self.attempt
+        vault.forget_secret(payment_id=payment.pk)
+        payment.authorized_minor = attempt.amount_minor
+        payment.expires_at = clock.seconds_from_now(policy.AUTHORIZATION_EXPIRY_SECONDS)
+        self.changes.advance(Event.AUTHORIZE)
+        if result.captured:
+            self._captured()
+            if payment.cancel_requested_at:
+                self._post()
+                attempt.save()
+                _refund(changes=self.changes, amount=attempt.amount, reason="canceled while processing")
+        elif payment.cancel_requested_at:
+            self._follow(Operation.VOID)
+        elif payment.capture_mode == Payment.CaptureMode.AUTOMATIC:
+            self._follow(Operation.CAPTURE)
+
+    def _captured(self) -> None:
+        payment, attempt = self.payment, self.attempt
+        payment.captured_minor += attempt.amount_minor
+        payment.expires_at = None
+        self.changes.advance(Event.CAPTURE)
+        merchant, gateway = payment.merchant, attempt.gateway
+        fee, tax = fees.platform_fee(
+            amount=attempt.amount,
+            fee_bps=merchant.fee_bps,
+            fixed_minor=merchant.fee_fixed_minor,
+            tax_bps=merchant.tax_bps,
+        )
+        self.drafts += recipes.for_capture(
+            merchant_id=payment.merchant_id,
+            gateway_id=attempt.gateway_id,
+            mode=payment.mode,
+            reference=attempt.reference,
+            gateway_reference=attempt.gateway_reference,
+            payment_reference=payment.public_id,
+            amount=attempt.amount,
+            gateway_fee=fees.gateway_fee(
+                amount=attempt.amount, fee_bps=gateway.fee_bps, fixed_minor=gateway.fee_fixed_minor
+            ),
+            platform_fee=fee,
+            tax=tax,
+            release=policy.RELEASE_AT_CAPTURE,
+        )
+
+    def _refunded(self) -> None:
+        payment, attempt, refund = self.payment, self.attempt, self.attempt.refund
+        assert refund is not None
+        payment.refunded_minor += attempt.amount_minor
+        self.changes.advance_refund(refund, RefundEvent.SUCCEED)
+        refund.save()
+        self.drafts += recipes.for_refund_succeeded(
+            merchant_id=payment.merchant_id,
+            gateway_id=attempt.gateway_id,
+            mode=payment.mode,
+            reference=refund.public_id,
+            gateway_reference=attempt.gateway_reference,
+            payment_reference=payment.public_id,
+            amount=attempt.amount,
+        )
+
+    def _not_sent(self, result: GatewayResult) -> None:
+        """A charge may go elsewhere; everything else belongs to its gateway and is tried there again, for a while."""
+        attempt = self.attempt
+        if attempt.operation == Operation.AUTHORIZE or attempt.retry_count >= len(policy.RETRY_DELAYS_SECONDS):
+            self._refused(result)
+            return
+        self._follow(
+            Operation(attempt.operation),
+            delay_seconds=policy.RETRY_DELAYS_SECONDS[attempt.retry_count],
+            retry_count=attempt.retry_count + 1,
+        )
+
+    def _refused(self, result: GatewayResult) -> None:
+        attempt, refund = self.attempt, self.attempt.refund
+        match attempt.operation:
+            case Operation.AUTHORIZE:
+                self._charge_refused(result)
+            case Operation.REFUND:
+                assert refund is not None
+                self.changes.advance_refund(refund, RefundEvent.FAIL)
+                refund.save()
+                requested = ledger_selectors.refund_requested(refund.public_id)
+                self.drafts += recipes.for_refund_failed(requested=requested)
+            case _:
+                self._alert(
+                    f"{attempt.operation}_refused",
+                    f"{attempt.gateway.name} refused to {attempt.operation} {attempt.amount} of an authorization.",
+                )
+
+    def _charge_refused(self, result: GatewayResult) -> None:
+        """The next gateway, where the refusal was definite and not final; else the payment's end."""
+        payment, attempt = self.payment, self.attempt
+        charges = list(
+            payment.attempts.filter(operation=Operation.AUTHORIZE, confirmation=payment.confirmation)
+            .exclude(pk=attempt.pk)
+            .values_list("gateway__code", "decline_code")
+        )
+        is_final = result.outcome is Outcome.DECLINED and not DeclineCode(result.decline_code).is_soft
+        if not is_final and payment.cancel_requested_at is None and len(charges) + 1 < policy.MAX_CHARGE_ATTEMPTS:
+            decision, gateway = gateway_selectors.route(
+                country=payment.country,
+                currency=payment.currency,
+                mode=payment.mode,
+                payment_method_type=payment.payment_method_type,
+                amount_minor=payment.amount_minor,
+                tried=sorted({code for code, _ in charges} | {attempt.gateway.code}),
+            )
+            if gateway is not None:
+                attempt.save()  # leaves the set of live charges before the next one joins it
+                payment.gateway_id = gateway.pk
+                add_charge(payment=payment, gateway=gateway, decision=decision, actor=self.actor)
+                return
+        vault.forget_secret(payment_id=payment.pk)
+        payment.decline_code = result.decline_code or next((code for _, code in reversed(charges) if code), "")
+        self.changes.advance(Event.DECLINE if payment.decline_code else Event.FAIL)
+
+    # What an attempt still waits for.
+
+    def _finish(self, event: AttemptEvent) -> None:
+        advance(self.attempt, ATTEMPT, event)
+        self.attempt.finished_at = clock.now()
+        self.attempt.next_action_at = None
+
+    def _ask_again(self, action: NextAction = NextAction.ASK) -> None:
+        """Ask later, and later each time, but never stop asking."""
+        attempt = self.attempt
+        delays = policy.INQUIRY_DELAYS_SECONDS
+        delay = delays[min(attempt.asked_count, len(delays) - 1)] * random.uniform(0.9, 1.1)  # noqa: S311
+        attempt.asked_count += 1
+        attempt.next_action = action
+        attempt.next_action_at = clock.seconds_from_now(delay)
+
+    def _not_found(self) -> None:
+        """The gateway does not know the reference: before its settle window is over, that proves nothing."""
+        attempt = self.attempt
+        assert attempt.sent_at is not None
+        settled_at = attempt.sent_at + timedelta(seconds=attempt.gateway.settle_window_seconds)
+        if clock.now() < settled_at:
+            self._ask_again()
+            assert attempt.next_action_at is not None
+            attempt.next_action_at = min(attempt.next_action_at, settled_at)
+        elif attempt.operation != Operation.AUTHORIZE:
+            self._now(NextAction.REPLAY)
+        elif attempt.gateway.supports_cancel_by_reference:
+            self._now(NextAction.CANCEL)
+        else:
+            self._ask_again()
+            self._alert("unknown_outcome", f"{attempt.gateway.name} does not know {attempt.reference}; please decide.")
+
+    def _now(self, action: NextAction) -> None:
+        self.attempt.next_action = action
+        self.attempt.next_action_at = clock.now()
+        defer(RUN_DUE)
+
+    def _follow(self, operation: Operation, *, delay_seconds: float = 0, retry_count: int = 0) -> None:
+        attempt = self.attempt
+        add_follower(
+            payment=self.payment,
+            operation=operation,
+            parent=attempt.parent or attempt,
+            amount_minor=attempt.amount_minor,
+            actor=self.actor,
+            refund=attempt.refund,
+            delay_seconds=delay_seconds,
+            retry_count=retry_count,
+        )
+
+    def _post(self) -> None:
+        """File what has been drafted; as late as possible, since it locks the merchant's balance."""
+        ledger.record_entries(self.drafts)
+        self.drafts = []
+
+    def _alert(self, kind: str, message: str) -> None:
+        alerts.raise_alert(kind=kind, object_id=self.attempt.public_id, severity="critical", message=message)
+
+

@@ -1,0 +1,132 @@
+"""Where are card numbers? Here, encrypted, and nowhere else.
+
+PCI DSS v4.0.1: 3.5.1 the number is unreadable where stored, 3.4.1 only its last four digits are shown, 3.3.1 the
+verification value is gone once no authorization can follow.
+"""
+
+import re
+
+from django.conf import settings
+
+from checkout.kit import clock
+from checkout.kit.fields import keyed_hash
+from checkout.settings import policy
+from gateways.base import CardData
+from merchants.models import Merchant
+from payments.models import Card, CardSecret, Payment
+
+_BRANDS = (
+    ("amex", re.compile(r"3[47]")),
+    ("visa", re.compile(r"4")),
+    ("mastercard", re.compile(r"5[1-5]|2(22[1-9]|2[3-9]|[3-6]|7[01]|720)")),
+    ("discover", re.compile(r"6011|65|64[4-9]")),
+    ("diners", re.compile(r"3(0[0-5]|[68])")),
+    ("jcb", re.compile(r"35(2[89]|[3-8])")),
+    ("unionpay", re.compile(r"62")),
+)
+_LONG_NUMBER = re.compile(r"(?<!\d)\d(?:[ -]?\d){11,18}(?!\d)", re.ASCII)
+_TRACK = re.compile(r"%B\d{12,19}\^|;\d{12,19}=", re.ASCII)
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", re.ASCII)
+
+
+def brand_of(number: str) -> str:
+    """The card scheme that a number's first digits belong to, or "unknown"."""
+    return next((brand for brand, pattern in _BRANDS if pattern.match(number)), "unknown")
+
+
+def passes_luhn(number: str) -> bool:
+    """Whether the last digit is right (ISO/IEC 7812-1, annex B)."""
+    total = 0
+    for position, digit in enumerate(reversed(number)):
+        value = int(digit) * (1 + position % 2)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+def holds_card_number(text: str) -> bool:
+    """Whether a free text contains something that is a card number: 12–19 digits that pass the check."""
+    return any(passes_luhn(re.sub(r"[ -]", "", found)) for found in _LONG_NUMBER.findall(text))
+
+
+def holds_sensitive_data(text: str) -> bool:
+    """Whether a free text contains what belongs nowhere but the vault: a card number, magnetic track data, an IBAN."""
+    return bool(_TRACK.search(text)) or holds_card_number(text) or any(map(_is_iban, _IBAN.findall(text)))
+
+
+def _is_iban(text: str) -> bool:
+    """ISO 13616: country and check digits moved to the end, letters as numbers, modulo 97."""
+    compact = text.replace(" ", "")
+    return int("".join(str(int(character, 36)) for character in compact[4:] + compact[:4])) % 97 == 1
+
+
+def scrub(text: str) -> str:
+    """The text with every card number in it replaced by its last four digits."""
+
+    def mask(match: re.Match[str]) -> str:
+        digits = re.sub(r"[ -]", "", match[0])
+        return f"…{digits[-4:]}" if passes_luhn(digits) else match[0]
+
+    return _LONG_NUMBER.sub(mask, text)
+
+
+def fingerprint_of(number: str) -> str:
+    """The keyed hash that stands for a card number in look-ups."""
+    return keyed_hash(settings.FINGERPRINT_KEY, number)
+
+
+def keep_card(*, merchant: Merchant, mode: str, card: CardData) -> Card:
+    """Put a card into the vault, without its verification value."""
+    return Card.objects.create(
+        merchant=merchant,
+        mode=mode,
+        number=card.number,
+        fingerprint=fingerprint_of(card.number),
+        brand=brand_of(card.number),
+        last4=card.number[-4:],
+        exp_month=card.exp_month,
+        exp_year=card.exp_year,
+        holder_name=card.holder_name,
+    )
+
+
+def keep_secret(*, payment: Payment, cvv: str) -> None:
+    """Keep a verification value for the attempts of one confirmation, for a quarter of an hour at the most."""
+    expires_at = clock.seconds_from_now(policy.CVV_LIFETIME_SECONDS)
+    if payment._state.adding:
+        CardSecret.objects.create(payment=payment, cvv=cvv, expires_at=expires_at)
+    else:
+        CardSecret.objects.update_or_create(payment=payment, defaults={"cvv": cvv, "expires_at": expires_at})
+
+
+def has_secret(*, payment: Payment) -> bool:
+    """Whether the verification value of a payment's card is still kept."""
+    return CardSecret.objects.filter(payment=payment, expires_at__gt=clock.now()).exists()
+
+
+def forget_secret(*, payment_id: object) -> None:
+    """Delete a verification value: no charge attempt follows."""
+    CardSecret.objects.filter(payment_id=payment_id).delete()
+
+
+def forget_expired_secrets() -> int:
+    """Delete the verification values whose time is over; returns how many."""
+    count, _ = CardSecret.objects.filter(expires_at__lte=clock.now()).delete()
+    return count
+
+
+def reveal(payment: Payment) -> CardData | None:
+    """The card for a gateway, or None if its verification value is gone: then it must not be sent (PCI DSS 3.3.1).
+
+    Expects `card` and `cardsecret` to be fetched along with the payment.
+    """
+    secret = getattr(payment, "cardsecret", None)
+    if payment.card is None or secret is None or secret.expires_at <= clock.now():
+        return None
+    card = payment.card
+    return CardData(
+        number=card.number,
+        exp_month=card.exp_month,
+        exp_year=card.exp_year,
+        cvv=secret.cvv,
+        holder_name=card.holder_name,
+    )
