@@ -1,0 +1,15 @@
+"""Where is what?"""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from checkout import health
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("v1/", include("checkout.api.urls")),
+    path("health/live", health.live),
+    path("health/ready", health.ready),
+]
