@@ -1,0 +1,134 @@
+"""What truly happened? The gateways' own record, in a SQLite file that survives `kill -9` of the simulator.
+
+A commit is in the operating system's hands before anything is answered (WAL, synchronous=NORMAL): it outlives the
+process, though not a power cut. Card numbers are never written.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from gateways.simulator.calls import Operation
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS operation (
+    id TEXT PRIMARY KEY,
+    gateway TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('charge', 'capture', 'void', 'refund', 'tombstone')),
+    parent_id TEXT NOT NULL,
+    parent_reference TEXT NOT NULL,
+    amount_minor INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    capture INTEGER NOT NULL,
+    merchant_reference TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('approved', 'declined', 'pending', 'canceled')),
+    decline TEXT NOT NULL,
+    authorized_minor INTEGER NOT NULL,
+    captured_minor INTEGER NOT NULL,
+    refunded_minor INTEGER NOT NULL,
+    voided INTEGER NOT NULL,
+    canceled INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    decide_at REAL,
+    UNIQUE (gateway, reference),
+    CHECK (0 <= refunded_minor AND refunded_minor <= captured_minor AND captured_minor <= authorized_minor)
+) STRICT;
+CREATE INDEX IF NOT EXISTS operation_pending ON operation (gateway) WHERE status = 'pending';
+"""
+_INSERT = """
+INSERT INTO operation VALUES (
+    :id, :gateway, :reference, :kind, :parent_id, :parent_reference, :amount_minor, :currency, :capture,
+    :merchant_reference, :status, :decline, :authorized_minor, :captured_minor, :refunded_minor, :voided, :canceled,
+    :at, :fingerprint, :verdict, :decide_at
+)
+"""
+_UPDATE = """
+UPDATE operation SET status = :status, decline = :decline, authorized_minor = :authorized_minor,
+    captured_minor = :captured_minor, refunded_minor = :refunded_minor, voided = :voided, canceled = :canceled
+WHERE id = :id
+"""
+_FLAGS = ("capture", "voided", "canceled")
+
+
+class Book:
+    """All operations of all gateways, in the order in which they came."""
+
+    def __init__(self, path: str) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing of what is written inside."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def insert(self, operation: Operation) -> None:
+        """Write one operation down."""
+        self._db.execute(_INSERT, vars(operation))
+
+    def update(self, operation: Operation, **changes: Any) -> Operation:
+        """Change what became of one operation: its status, decline, sums and flags. Returns it as it is now."""
+        changed = replace(operation, **changes)
+        self._db.execute(_UPDATE, vars(changed))
+        return changed
+
+    def get(self, gateway: str, operation_id: str) -> Operation:
+        """One operation by the gateway's id. Raises KeyError."""
+        found = self._read("SELECT * FROM operation WHERE gateway = ? AND id = ?", gateway, operation_id)
+        if not found:
+            raise KeyError(operation_id)
+        return found[0]
+
+    def find(self, gateway: str, reference: str) -> Operation | None:
+        """One operation by the caller's reference, if there is one."""
+        found = self._read("SELECT * FROM operation WHERE gateway = ? AND reference = ?", gateway, reference)
+        return found[0] if found else None
+
+    def pending(self, gateway: str) -> list[Operation]:
+        """What is not decided yet."""
+        return self._read("SELECT * FROM operation WHERE gateway = ? AND status = 'pending' ORDER BY rowid", gateway)
+
+    def operations(self, gateway: str) -> list[Operation]:
+        """Everything, oldest first."""
+        return self._read("SELECT * FROM operation WHERE gateway = ? ORDER BY rowid", gateway)
+
+    def counts(self, gateway: str) -> dict[str, int]:
+        """How many operations of each kind, whatever came of them."""
+        rows = self._db.execute("SELECT kind, count(*) FROM operation WHERE gateway = ? GROUP BY kind", (gateway,))
+        return dict(tuple(row) for row in rows)
+
+    def totals(self, gateway: str) -> dict[str, dict[str, int]]:
+        """Per currency, what the charges that were ever approved come to, in minor units."""
+        rows = self._db.execute(
+            """
+            SELECT currency, count(*) AS charges, sum(captured_minor) AS captured_minor,
+                   sum(refunded_minor) AS refunded_minor, sum(voided) AS voided_count,
+                   sum(captured_minor - refunded_minor) AS net_owed_minor
+            FROM operation WHERE gateway = ? AND kind = 'charge' AND authorized_minor > 0
+            GROUP BY currency ORDER BY currency
+            """,
+            (gateway,),
+        )
+        return {row["currency"]: {name: row[name] for name in row.keys()[1:]} for row in rows}
+
+    def _read(self, query: str, *values: str) -> list[Operation]:
+        rows: list[dict[str, Any]] = [dict(row) for row in self._db.execute(query, values)]
+        return [Operation(**{**row, **{name: bool(row[name]) for name in _FLAGS}}) for row in rows]

@@ -1,0 +1,288 @@
+"""Who listens where? Every gateway's port, how it misbehaves at the wire, and its background work.
+
+A gateway that is down keeps its port bound without listening: connections are refused, and nobody else can take it.
+"""
+
+import asyncio
+import random
+import socket
+import struct
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from aiohttp import web
+
+from gateways.simulator import settings as s
+from gateways.simulator.bank import Bank, CallRefused
+from gateways.simulator.book import Book
+from gateways.simulator.calls import CANCEL, HEALTH, INQUIRY, MONEY_CALLS, PENDING, Call, Operation, Refused, Reply
+from gateways.simulator.json_dialect import JsonDialect
+from gateways.simulator.notices import Postman
+from gateways.simulator.settings import GatewaySettings, SettingsRefused
+from gateways.simulator.xml_dialect import XmlDialect
+
+_HOLD_SECONDS = 90
+_BACKLOG = 1024
+_FAILURE = Reply(500, "text/html", b"<html><body><h1>500 Internal Server Error</h1></body></html>\n")
+_FAILURES_ON_HEALTH = (s.ERROR_BEFORE_CHARGING, s.CHARGE_THEN_500)
+
+
+class Dialect(Protocol):
+    """How one gateway speaks."""
+
+    is_multi_capture: bool
+
+    def read(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Call:
+        """What is asked. Raises Refused."""
+
+    def answer(self, call: Call, operation: Operation) -> Reply:
+        """The operation as it stands."""
+
+    def refusal(self, call: Call, refusal: CallRefused) -> Reply:
+        """Why nothing was done."""
+
+    def health(self) -> Reply:
+        """All is well."""
+
+    def notice(self, operation: Operation, now: int) -> Reply:
+        """The message that tells an outcome, signed at `now` (Unix seconds)."""
+
+
+_DIALECTS: dict[str, Callable[[GatewaySettings], Dialect]] = {"json": JsonDialect, "xml": XmlDialect}
+
+
+class NoSuchGateway(LookupError):
+    """No gateway of that code is simulated here."""
+
+
+class SimulatedGateway:
+    """One gateway: its settings, its bank and its listening socket."""
+
+    def __init__(self, settings: GatewaySettings, book: Book, postman: Postman, host: str, seed: int | None) -> None:
+        self.settings = settings
+        self.calls: Counter[str] = Counter()
+        self._dialect: Dialect = _DIALECTS[settings.dialect](settings)
+        self.bank = Bank(book, settings.code, is_multi_capture=self._dialect.is_multi_capture)
+        self._book = book
+        self._postman = postman
+        self._random = random.Random(None if seed is None else f"{seed}:{settings.code}")
+        self._socket = _bound(host, settings.port)
+        self._host, self.port = self._socket.getsockname()[:2]
+        self._runner: web.ServerRunner | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    @property
+    def url(self) -> str:
+        """Where it listens, unless it is down."""
+        return f"http://{self._host}:{self.port}"
+
+    async def open(self) -> None:
+        """Listen, unless the behaviour is down, and take up again what was pending when the process ended."""
+        for operation in self._book.pending(self.settings.code):
+            self._settle_later(operation)
+        if self.settings.behaviour != s.DOWN:
+            await self._listen()
+
+    async def close(self) -> None:
+        """Stop listening and deciding."""
+        for timer in self._timers.values():
+            timer.cancel()
+        await self._hang_up()
+        self._socket.close()
+
+    async def change(self, settings: GatewaySettings) -> None:
+        """Behave otherwise from now on."""
+        self.settings = settings
+        if settings.behaviour == s.DOWN:
+            await self._hang_up()
+        elif self._runner is None:
+            await self._listen()
+
+    def settle_pending(self) -> int:
+        """Decide everything that is pending now. Returns how many operations that were."""
+        pending = self._book.pending(self.settings.code)
+        for operation in pending:
+            self._settle(operation.id)
+        return len(pending)
+
+    def tell(self, operation: Operation, *, is_late: bool, copies: int | None = None) -> None:
+        """Send the notice of a final outcome, as the settings will have it; late is what no answer has told."""
+        if copies is None:
+            copies = 3 if self.settings.behaviour == s.DUPLICATE_AND_LATE_NOTICES else 1
+        wanted = self.settings.notices
+        if (
+            not self.settings.notice_url
+            or wanted == "none"
+            or (wanted == "asynchronous" and not is_late and copies == 1)
+        ):
+            return
+        for _ in range(copies):
+            self._postman.send(
+                self.settings.code,
+                address=lambda: self.settings.notice_url,
+                write=lambda now: self._dialect.notice(operation, now),
+                delay_seconds=self._random.uniform(1, 3) if copies > 1 else 0,
+            )
+
+    async def _listen(self) -> None:
+        runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0.05)
+        await runner.setup()
+        await web.SockSite(runner, self._socket, backlog=_BACKLOG).start()
+        self._runner = runner
+
+    async def _hang_up(self) -> None:
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
+            self._socket = _bound(self._host, self.port)
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.read()
+        try:
+            call = self._dialect.read(request.method, request.path, request.headers, body)
+        except Refused as refusal:
+            return _response(refusal.reply)
+        self.calls[call.kind] += 1
+        behaviour = self._draw()
+        await asyncio.sleep(self.settings.latency_ms / 1000)
+        if behaviour == s.ERROR_BEFORE_CHARGING and call.kind in MONEY_CALLS:
+            return _response(_FAILURE)
+        if behaviour in _FAILURES_ON_HEALTH and call.kind == HEALTH:
+            return _response(_FAILURE)
+        reply = self._carry_out(call, behaviour)
+        if behaviour == s.SLOW:
+            await asyncio.sleep(self.settings.slow_seconds)
+        elif call.kind in MONEY_CALLS:
+            if behaviour == s.CHARGE_THEN_500:
+                reply = _FAILURE
+            elif behaviour == s.CHARGE_THEN_TIMEOUT:
+                await _hold(request)
+                _cut(request)
+            elif behaviour == s.RESET:
+                _cut(request)
+        return _response(reply)
+
+    def _draw(self) -> str:
+        """How the next call goes."""
+        roll = self._random.random()
+        if self.settings.behaviour != s.HEALTHY:
+            return self.settings.behaviour if roll < self.settings.share else s.HEALTHY
+        for behaviour, share in self.settings.mix.items():
+            if roll < share:
+                return behaviour
+            roll -= share
+        return s.HEALTHY
+
+    def _carry_out(self, call: Call, behaviour: str) -> Reply:
+        if call.kind == HEALTH:
+            return self._dialect.health()
+        is_late = False
+        try:
+            if call.kind == CANCEL:
+                operation, is_news = self.bank.cancel(call.reference), False
+            elif call.kind == INQUIRY:
+                operation, is_news = self.bank.inquire(call.reference)
+                is_late = True
+            else:
+                operation, is_news = self.bank.submit(
+                    call,
+                    profile=self.settings.profile,
+                    late_seconds=self.settings.async_seconds,
+                    is_late=behaviour == s.ASYNCHRONOUS,
+                )
+        except CallRefused as refusal:
+            return self._dialect.refusal(call, refusal)
+        if is_news:
+            self.tell(operation, is_late=is_late, copies=3 if behaviour == s.DUPLICATE_AND_LATE_NOTICES else None)
+        elif operation.status == PENDING:
+            self._settle_later(operation)
+        return self._dialect.answer(call, operation)
+
+    def _settle_later(self, operation: Operation) -> None:
+        """Set the timer of a pending operation, unless it runs already or waits for an inquiry."""
+        if operation.decide_at is None or operation.id in self._timers:
+            return
+        delay = max(0.0, operation.decide_at - time.time())
+        loop = asyncio.get_running_loop()
+        self._timers[operation.id] = loop.call_later(delay, self._settle, operation.id)
+
+    def _settle(self, operation_id: str) -> None:
+        if timer := self._timers.pop(operation_id, None):
+            timer.cancel()
+        operation, is_news = self.bank.settle(operation_id)
+        if is_news:
+            self.tell(operation, is_late=True)
+
+
+class House:
+    """All simulated gateways of this process, over one book."""
+
+    def __init__(self, book: Book, *, host: str, seed: int | None) -> None:
+        self.book = book
+        self.gateways: dict[str, SimulatedGateway] = {}
+        self.postman = Postman()
+        self._host = host
+        self._seed = seed
+
+    async def add(self, settings: GatewaySettings) -> SimulatedGateway:
+        """Start one more. Refuses (SettingsRefused) a code or a port that is taken."""
+        if settings.code in self.gateways:
+            raise SettingsRefused(f"code: {settings.code} is taken")
+        try:
+            gateway = SimulatedGateway(settings, self.book, self.postman, self._host, self._seed)
+        except OSError:
+            raise SettingsRefused(f"port: {settings.port} is taken") from None
+        await gateway.open()
+        self.gateways[settings.code] = gateway
+        return gateway
+
+    def gateway(self, code: str) -> SimulatedGateway:
+        """One by its code. Raises NoSuchGateway."""
+        try:
+            return self.gateways[code]
+        except KeyError:
+            raise NoSuchGateway(code) from None
+
+    async def close(self) -> None:
+        """Stop them all."""
+        for gateway in self.gateways.values():
+            await gateway.close()
+        await self.postman.close()
+        self.book.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    bound.setblocking(False)
+    return bound
+
+
+def _response(reply: Reply) -> web.Response:
+    return web.Response(
+        status=reply.http_status,
+        body=reply.body,
+        headers={"Content-Type": reply.content_type, **reply.headers},
+    )
+
+
+async def _hold(request: web.BaseRequest) -> None:
+    """Say nothing for a long time, or until the caller hangs up."""
+    deadline = time.monotonic() + _HOLD_SECONDS
+    while request.transport is not None and time.monotonic() < deadline:
+        await asyncio.sleep(0.5)
+
+
+def _cut(request: web.BaseRequest) -> None:
+    """Break the connection at once: with no time to linger the caller sees a reset."""
+    if request.transport is not None:
+        connection = request.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.transport.abort()
