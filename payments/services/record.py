@@ -107,9 +107,8 @@ class _Recorder:
             attempt.decline_code = result.decline_code
             self._finish(AttemptEvent.DECLINE)
             self._refused(result)
-        elif result.outcome is Outcome.NOT_SENT:
-            was_sent = attempt.status == AttemptStatus.SENT
-            self._finish(AttemptEvent.FALL_SHORT if was_sent else AttemptEvent.ABANDON)
+        elif result.outcome is Outcome.NOT_SENT and attempt.status == AttemptStatus.SENT:
+            self._finish(AttemptEvent.FALL_SHORT)
             if is_refusal:
                 self._alert("gateway_refuses_us", f"{attempt.gateway.name} refuses our requests: {result.detail}.")
             self._not_sent(result)
@@ -118,7 +117,7 @@ class _Recorder:
             if attempt.status != AttemptStatus.PENDING:
                 advance(attempt, ATTEMPT, AttemptEvent.PEND)
             self._ask_again()
-        else:
+        else:  # also a replay that was not sent: that says nothing of the first sending
             is_missing = source == Evidence.Source.INQUIRY and not result.is_found
             if attempt.status == AttemptStatus.SENT or (is_missing and attempt.status == AttemptStatus.PENDING):
                 advance(attempt, ATTEMPT, AttemptEvent.LOSE)
