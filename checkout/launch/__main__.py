@@ -1,0 +1,35 @@
+"""`python -m checkout.launch run | test [-- pytest arguments] | secrets`"""
+
+import argparse
+import sys
+
+from checkout.launch import keys
+from checkout.launch.errors import LaunchError
+from checkout.launch.run import run
+from checkout.launch.testing import test
+
+
+def main() -> int:
+    """Do what the command line says and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m checkout.launch", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="bring everything up on this machine, with a demo merchant and simulated gateways")
+    tests = commands.add_parser("test", help="run pytest against a private PostgreSQL and Redis")
+    tests.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="for pytest, after --")
+    commands.add_parser("secrets", help="print new secrets in the form of a .env file")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "run":
+            run()
+        elif arguments.command == "test":
+            return test(arguments.arguments)
+        else:
+            print("\n".join(f"{name}={value}" for name, value in keys.fresh().items()))
+    except LaunchError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
