@@ -35,7 +35,10 @@ _BEFORE_SENDING = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError,
 
 @dataclass(frozen=True)
 class Account:
-    """What a call needs to know of a configured gateway, detached from the database."""
+    """What a call needs to know of a configured gateway, detached from the database.
+
+    `has_failed` is whether the last call or check before this one failed.
+    """
 
     id: Any
     code: str
@@ -43,6 +46,7 @@ class Account:
     base_url: str
     connect_timeout_seconds: float
     call_timeout_seconds: float
+    has_failed: bool
     secrets: Mapping[str, str] = field(repr=False)
 
     @classmethod
@@ -55,6 +59,7 @@ class Account:
             base_url=gateway.base_url.rstrip("/"),
             connect_timeout_seconds=gateway.connect_timeout_seconds,
             call_timeout_seconds=gateway.call_timeout_seconds,
+            has_failed=gateway.failure_count > 0,
             secrets=gateway.secrets,
         )
 
@@ -111,6 +116,11 @@ class _Loop:
             )
         answers.put(await _drive(self.session, call))
 
+    async def close(self) -> None:
+        if self.session is not None:
+            await self.session.close()
+        self.loop.stop()
+
 
 _current: _Loop | None = None
 _lock = threading.Lock()
@@ -129,7 +139,7 @@ def discard_loop() -> None:
     global _current
     with _lock:
         if _current is not None:
-            _current.loop.call_soon_threadsafe(_current.loop.stop)
+            asyncio.run_coroutine_threadsafe(_current.close(), _current.loop)
             _current = None
 
 
@@ -177,7 +187,7 @@ def call_all(calls: Sequence[Call]) -> Iterator[Answer]:
 def refuse_inside_transaction() -> None:
     """Refuses to go on while a transaction is open; a test's own outermost block does not count."""
     blocks = connection.atomic_blocks
-    if blocks and not blocks[-1]._from_testcase:
+    if blocks and not blocks[-1]._from_testcase:  # type: ignore[attr-defined]
         raise CalledInsideTransaction("Commit before calling a gateway: a lock held over the network stops everybody.")
 
 

@@ -21,7 +21,7 @@ code_validator = RegexValidator("^[a-z][a-z0-9-]{0,38}[a-z0-9]$", "Lower-case le
 
 
 class Gateway(PublicModel):
-    """One configured account at a provider: which adapter speaks to it, for what it may be used, and how it is doing."""
+    """One configured account at a provider: what speaks to it, for what it may be used, and how it is doing."""
 
     PUBLIC_PREFIX = "gtw"
 

@@ -4,23 +4,26 @@ No clock, no database, no chance: the same inputs give the same choice, so the p
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is known of a gateway of the region at the moment of the decision."""
+    """What is known of a gateway of the region at the moment of the decision.
+
+    `configuration` is a hash of all that is configured of its place in the region.
+    """
 
     gateway: str
     priority: int
     mode: str
     status: str
     health_status: str
-    currencies: tuple[str, ...]
-    payment_method_types: tuple[str, ...]
+    takes_currency: bool
+    takes_method: bool
+    configuration: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,14 @@ class Decision:
 
     def as_json(self) -> dict[str, Any]:
         """The decision as stored with the attempt; `recompute` takes it back."""
-        return asdict(self)
+        return {
+            "chosen": self.chosen,
+            "considered": [vars(considered) for considered in self.considered],
+            "question": vars(self.question),
+            "candidates": [vars(candidate) for candidate in self.candidates],
+            "configuration_version": self.configuration_version,
+            "propensity": self.propensity,
+        }
 
 
 def decide(question: RoutingQuestion, candidates: Sequence[Candidate]) -> Decision:
@@ -96,23 +106,13 @@ def decide(question: RoutingQuestion, candidates: Sequence[Candidate]) -> Decisi
 def recompute(stored: dict[str, Any]) -> Decision:
     """Decide again from what a stored decision says it knew."""
     question = RoutingQuestion(**{**stored["question"], "tried": tuple(stored["question"]["tried"])})
-    candidates = [
-        Candidate(
-            **{
-                **candidate,
-                "currencies": tuple(candidate["currencies"]),
-                "payment_method_types": tuple(candidate["payment_method_types"]),
-            }
-        )
-        for candidate in stored["candidates"]
-    ]
-    return decide(question, candidates)
+    return decide(question, [Candidate(**candidate) for candidate in stored["candidates"]])
 
 
 def configuration_version(candidates: Sequence[Candidate]) -> str:
-    """A short hash of the configuration (not the health) that a decision rests on: equal hashes, equal configuration."""
-    facts = [{key: value for key, value in asdict(c).items() if key != "health_status"} for c in candidates]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    """A short hash of the configuration, not the health, that a decision rests on: equal ones have equal hashes."""
+    facts = "|".join(f"{c.gateway} {c.configuration}" for c in candidates)
+    return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 
 def _objection(question: RoutingQuestion, candidate: Candidate) -> str:
@@ -122,9 +122,9 @@ def _objection(question: RoutingQuestion, candidate: Candidate) -> str:
         return f"Left out: a {candidate.mode} gateway takes no {question.mode} payments."
     if candidate.status != "enabled":
         return "Left out: disabled by an operator."
-    if question.currency not in candidate.currencies:
+    if not candidate.takes_currency:
         return f"Left out: does not take {question.currency}."
-    if question.payment_method_type not in candidate.payment_method_types:
+    if not candidate.takes_method:
         return f"Left out: does not take the payment method {question.payment_method_type}."
     return ""
 

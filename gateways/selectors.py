@@ -4,46 +4,42 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db import connection
+from django.db.models import QuerySet
 
 from checkout.kit import clock
 from checkout.settings import policy
 from gateways.errors import NoRoute
-from gateways.models import Gateway, HealthCheck, Region, RegionGateway
+from gateways.models import Gateway, HealthCheck
 from gateways.routing import Candidate, Decision, RoutingQuestion, decide
 
-
-def region_of(country: str) -> Region | None:
-    """The region that names a country, else the one for everywhere else, if there is one."""
-    regions = Region.objects.filter(Q(countries__contains=[country]) | Q(is_everywhere_else=True))
-    return regions.order_by("is_everywhere_else", "code").first()
+_CANDIDATES = """
+SELECT region.code, gateway.id, gateway.adapter,
+    gateway.code, place.priority, gateway.mode, gateway.status, gateway.health_status,
+    %(currency)s = ANY(gateway.currencies), %(method)s = ANY(gateway.payment_method_types),
+    md5(concat_ws('|', place.priority, gateway.mode, gateway.status, gateway.currencies, gateway.payment_method_types))
+FROM gateways_regiongateway AS place JOIN gateways_gateway AS gateway ON gateway.id = place.gateway_id
+    JOIN gateways_region AS region ON region.id = place.region_id
+WHERE region.id = (
+    SELECT id FROM gateways_region WHERE %(country)s = ANY(countries) OR is_everywhere_else
+    ORDER BY %(country)s = ANY(countries) DESC, code LIMIT 1
+)
+"""
 
 
 def route(
     *, country: str, currency: str, mode: str, payment_method_type: str, amount_minor: int, tried: Sequence[str] = ()
 ) -> tuple[Decision, Gateway | None]:
-    """Decide where a payment goes now. Two queries.
+    """Decide where a payment goes now: in the region that names its country, else in the one for everywhere else.
 
-    Returns the decision and the chosen gateway (not all of its columns), None where no gateway is eligible.
+    One query. Returns the decision and the chosen gateway (not all of its columns), None where none is eligible.
     """
-    region = region_of(country)
-    rows = (
-        RegionGateway.objects.filter(region=region)
-        .select_related("gateway")
-        .only(
-            "priority",
-            *(
-                f"gateway__{name}"
-                for name in ("code", "adapter", "mode", "status", "health_status", "currencies", "payment_method_types")
-            ),
-        )
-        if region
-        else []
-    )
-    gateways = {row.gateway.code: row.gateway for row in rows}
+    with connection.cursor() as cursor:
+        cursor.execute(_CANDIDATES, {"country": country, "currency": currency, "method": payment_method_type})
+        rows = cursor.fetchall()
     decision = decide(
         RoutingQuestion(
-            region=region.code if region else "",
+            region=rows[0][0] if rows else "",
             country=country,
             currency=currency,
             mode=mode,
@@ -51,9 +47,10 @@ def route(
             amount_minor=amount_minor,
             tried=tuple(tried),
         ),
-        [candidate_of(row) for row in rows],
+        [Candidate(*row[3:]) for row in rows],
     )
-    return decision, gateways.get(decision.chosen) if decision.chosen else None
+    chosen = next((row for row in rows if row[3] == decision.chosen), None)
+    return decision, Gateway(id=chosen[1], adapter=chosen[2], code=chosen[3]) if chosen else None
 
 
 def route_or_refuse(**question: Any) -> tuple[Decision, Gateway]:
@@ -62,20 +59,6 @@ def route_or_refuse(**question: Any) -> tuple[Decision, Gateway]:
     if gateway is None:
         raise NoRoute(country=question["country"], currency=question["currency"])
     return decision, gateway
-
-
-def candidate_of(row: RegionGateway) -> Candidate:
-    """What routing needs to know of a gateway in a region."""
-    gateway = row.gateway
-    return Candidate(
-        gateway=gateway.code,
-        priority=row.priority,
-        mode=gateway.mode,
-        status=gateway.status,
-        health_status=gateway.health_status,
-        currencies=tuple(gateway.currencies),
-        payment_method_types=tuple(gateway.payment_method_types),
-    )
 
 
 def gateways_by_id(keys: Iterable[Any]) -> dict[Any, Gateway]:
@@ -90,6 +73,4 @@ def enabled_gateways() -> QuerySet[Gateway]:
 
 def health_checks_to_forget(now: datetime | None = None) -> QuerySet[HealthCheck]:
     """Health history older than we keep it."""
-    return HealthCheck.objects.filter(
-        checked_at__lt=(now or clock.now()) - timedelta(days=policy.HEALTH_HISTORY_DAYS)
-    )
+    return HealthCheck.objects.filter(checked_at__lt=(now or clock.now()) - timedelta(days=policy.HEALTH_HISTORY_DAYS))

@@ -15,36 +15,34 @@ from gateways.client import Account, Answer, Call
 from gateways.models import Gateway, GatewayCall, HealthCheck, Region, RegionGateway
 
 
-def record_calls(answers: Iterable[Answer]) -> None:
-    """Remember that calls were made, without anything that was said."""
-    GatewayCall.objects.bulk_create(
-        GatewayCall(
-            gateway_id=answer.call.account.id,
-            operation=answer.call.verb,
-            reference=answer.call.request.reference if answer.call.request else "",
-            started_at=answer.started_at,
-            duration_ms=answer.duration_ms,
-            outcome=answer.result.outcome,
-            http_status=answer.http_status,
-            error=answer.error[:60],
-            detail=answer.result.detail[:200],
-        )
-        for answer in answers
+def call_record(answer: Answer) -> GatewayCall:
+    """What is remembered of a call, without anything that was said; the caller writes it."""
+    return GatewayCall(
+        gateway_id=answer.call.account.id,
+        operation=answer.call.verb,
+        reference=answer.call.request.reference if answer.call.request else "",
+        started_at=answer.started_at,
+        duration_ms=answer.duration_ms,
+        outcome=answer.result.outcome,
+        http_status=answer.http_status,
+        error=answer.error[:60],
+        detail=answer.result.detail[:200],
     )
 
 
-def note_call(*, gateway_id: Any, is_failure: bool) -> None:
+def note_call(*, answer: Answer) -> None:
     """Let a payment call speak for or against a gateway's health.
 
     A failure counts towards unhealthy and starts the count of good checks anew; an answer of any kind ends a row of
-    failures. A gateway that is well and answers costs one statement that changes nothing.
+    failures. A gateway that is well and answers costs nothing.
     """
-    gateway = Gateway.objects.filter(pk=gateway_id)
-    if not is_failure:
+    account = answer.call.account
+    gateway = Gateway.objects.filter(pk=account.id)
+    if answer.is_failure:
+        gateway.update(failure_count=F("failure_count") + 1, good_check_count=0)
+        _mark_unhealthy(account.id)
+    elif account.has_failed:
         gateway.filter(failure_count__gt=0, health_status=Gateway.Health.HEALTHY).update(failure_count=0)
-        return
-    gateway.update(failure_count=F("failure_count") + 1, good_check_count=0)
-    _mark_unhealthy(gateway_id)
 
 
 @transaction.atomic

@@ -34,8 +34,8 @@ REGIONS = (
     (
         "europe",
         "Europe",
-        "AD AL AT BA BE BG BY CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IS IT LI LT LU LV MC MD ME MK MT NL NO PL PT RO "
-        "RS SE SI SK SM TR UA VA",
+        "AD AL AT BA BE BG BY CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IS IT LI LT LU LV MC MD ME MK MT NL NO PL PT "
+        "RO RS SE SI SK SM TR UA VA",
     ),
     ("north-america", "North America", "CA MX US"),
     ("asia-pacific", "Asia and Pacific", "AU BD CN FJ HK ID IN JP KH KR LA LK MO MY NP NZ PH PK SG TH TW VN"),
@@ -70,7 +70,10 @@ def seed() -> dict[str, Any]:
     path = Path(os.environ.get("SIMULATOR_CONFIG", settings.VAR_DIR / "simulator.json"))
     path.parent.mkdir(parents=True, exist_ok=True)
     configuration = {
-        "control": {"host": "127.0.0.1", "port": int(ports.get("control", 0))},
+        "control": {
+            "host": "127.0.0.1" if _host() == "127.0.0.1" else "0.0.0.0",
+            "port": int(ports.get("control", 0)),
+        },
         "book": str(path.with_suffix(".sqlite3")),
         "gateways": [_simulation(gateway, public_url) for gateway in simulated],
     }
@@ -79,8 +82,13 @@ def seed() -> dict[str, Any]:
     return {"logins": [_person(*person) for person in PEOPLE], **_merchant()}
 
 
+def _host() -> str:
+    """Where the simulator is reached; in a container of its own it must listen on every address."""
+    return os.environ.get("SIMULATOR_HOST", "127.0.0.1")
+
+
 def _gateway(code: str, name: str, adapter: str, port: int) -> Gateway:
-    base_url = f"http://127.0.0.1:{port}"
+    base_url = f"http://{_host()}:{port}"
     gateway = Gateway.objects.filter(code=code).first()
     if gateway is not None:
         if gateway.base_url != base_url:
@@ -95,7 +103,8 @@ def _gateway(code: str, name: str, adapter: str, port: int) -> Gateway:
         data_format=kind.data_format,
         base_url=base_url,
         credentials={
-            field.name: secrets.token_urlsafe(24) if field.is_secret else f"merchant-{code}" for field in kind.credentials
+            field.name: secrets.token_urlsafe(24) if field.is_secret else f"merchant-{code}"
+            for field in kind.credentials
         },
         currencies=sorted(kind.currencies & set(CURRENCY_DECIMALS)),
         payment_method_types=sorted(kind.payment_method_types),

@@ -24,6 +24,10 @@ INSERT INTO payments_idempotencykey
 VALUES (%s, %s, %s, %s, %s, %s, '', %s)
 ON CONFLICT (merchant_id, mode, key) DO NOTHING
 """
+_FREEZE = """
+UPDATE payments_idempotencykey SET http_status = %s, body = %s
+WHERE merchant_id = %s AND mode = %s AND key = %s AND http_status IS NULL
+"""
 
 
 class KeyTaken(Exception):
@@ -57,9 +61,7 @@ def claim(word: Claim | None, *, object_id: Any) -> None:
     now = clock.now()
     until = clock.seconds_from_now(policy.ANSWERING_SECONDS)
     with connection.cursor() as cursor:
-        cursor.execute(
-            _CLAIM, [word.merchant_id, word.mode, word.key, word.fingerprint, object_id, until, now]
-        )
+        cursor.execute(_CLAIM, [word.merchant_id, word.mode, word.key, word.fingerprint, object_id, until, now])
         if cursor.rowcount == 0:
             raise KeyTaken
 
@@ -84,10 +86,11 @@ def freeze(word: Claim, *, http_status: int, body: str) -> tuple[int, str]:
     """
     if http_status in (202, 409, 429) or http_status >= 500:
         return http_status, body
-    rows = IdempotencyKey.objects.filter(merchant_id=word.merchant_id, mode=word.mode, key=word.key)
-    if rows.filter(http_status__isnull=True).update(http_status=http_status, body=body):
-        return http_status, body
-    row = rows.get()
+    with connection.cursor() as cursor:
+        cursor.execute(_FREEZE, [http_status, body, word.merchant_id, word.mode, word.key])
+        if cursor.rowcount:
+            return http_status, body
+    row = IdempotencyKey.objects.get(merchant_id=word.merchant_id, mode=word.mode, key=word.key)
     return row.http_status or http_status, row.body
 
 

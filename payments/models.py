@@ -13,7 +13,18 @@ from checkout.kit.money import Money
 from gateways.models import Gateway
 from gateways.outcomes import Outcome
 from merchants.models import Merchant
-from payments.statuses import ATTEMPT, IN_FLIGHT, LIVE, PAYMENT, REFUND, AttemptStatus, NextAction, Operation, RefundStatus, Status
+from payments.statuses import (
+    ATTEMPT,
+    IN_FLIGHT,
+    LIVE,
+    PAYMENT,
+    REFUND,
+    AttemptStatus,
+    NextAction,
+    Operation,
+    RefundStatus,
+    Status,
+)
 
 
 class Card(PublicModel):
@@ -181,7 +192,8 @@ class Attempt(PublicModel):
             ATTEMPT.check("attempt_status"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="attempt_amount_positive"),
             models.CheckConstraint(
-                condition=~Q(status__in=IN_FLIGHT) | Q(next_action_at__isnull=False), name="attempt_in_flight_has_a_date"
+                condition=~Q(status__in=IN_FLIGHT) | Q(next_action_at__isnull=False),
+                name="attempt_in_flight_has_a_date",
             ),
             models.UniqueConstraint(fields=["payment", "seq"], name="attempt_seq"),
             models.UniqueConstraint(

@@ -28,6 +28,12 @@ def lock_payment(pk: Any) -> Payment:
     return Payment.objects.select_for_update(no_key=True, of=("self",)).get(pk=pk)
 
 
+def lock_only(pk: Any) -> None:
+    """The same lock for one who reads the payment with other rows afterwards, in a statement that sees what is new."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM payments_payment WHERE id = %s FOR NO KEY UPDATE", [pk])
+
+
 def payments_of(merchant_id: Any, mode: str) -> QuerySet[Payment]:
     """The payments that a merchant sees in one mode, with what is shown of them."""
     return Payment.objects.filter(merchant_id=merchant_id, mode=mode).select_related("card", "gateway")
@@ -108,11 +114,16 @@ def settled_among(payment_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
         return {row[0] for row in cursor.fetchall()}
 
 
+def is_settled(payment_id: uuid.UUID) -> bool:
+    """Whether a payment has no attempt in flight."""
+    return payment_id in settled_among([payment_id])
+
+
 def attempts_by_id(keys: Iterable[Any]) -> dict[Any, Attempt]:
     """Attempts with all that a call needs: payment, card, card secret, gateway and the attempt they follow."""
-    return Attempt.objects.select_related(
-        "payment__card", "payment__cardsecret", "gateway", "parent"
-    ).in_bulk(list(keys))
+    return Attempt.objects.select_related("payment__card", "payment__cardsecret", "gateway", "parent").in_bulk(
+        list(keys)
+    )
 
 
 def attempt_by_reference(reference: str) -> Attempt | None:

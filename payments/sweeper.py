@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 def sweep_once() -> float:
-    """Look once: ring for what is due, carry it out here if nobody came. Returns for how long, in seconds, it was due."""
+    """Look once: ring for what is due, carry it out here if nobody came. Returns for how many seconds it was due."""
     oldest = selectors.oldest_due_at()
     lag = (clock.now() - oldest).total_seconds() if oldest else 0.0
     if lag > policy.RUN_WHEN_DUE_FOR_SECONDS:

@@ -5,6 +5,7 @@ verification value is gone once no authorization can follow.
 """
 
 import re
+from typing import Any
 
 from django.conf import settings
 
@@ -74,9 +75,9 @@ def fingerprint_of(number: str) -> str:
     return keyed_hash(settings.FINGERPRINT_KEY, number)
 
 
-def keep_card(*, merchant: Merchant, mode: str, card: CardData) -> Card:
-    """Put a card into the vault, without its verification value."""
-    return Card.objects.create(
+def new_card(*, merchant: Merchant, mode: str, card: CardData) -> Card:
+    """A new card for the vault, without its verification value; the caller writes it."""
+    return Card(
         merchant=merchant,
         mode=mode,
         number=card.number,
@@ -89,13 +90,9 @@ def keep_card(*, merchant: Merchant, mode: str, card: CardData) -> Card:
     )
 
 
-def keep_secret(*, payment: Payment, cvv: str) -> None:
-    """Keep a verification value for the attempts of one confirmation, for a quarter of an hour at the most."""
-    expires_at = clock.seconds_from_now(policy.CVV_LIFETIME_SECONDS)
-    if payment._state.adding:
-        CardSecret.objects.create(payment=payment, cvv=cvv, expires_at=expires_at)
-    else:
-        CardSecret.objects.update_or_create(payment=payment, defaults={"cvv": cvv, "expires_at": expires_at})
+def new_secret(*, payment: Payment, cvv: str) -> CardSecret:
+    """A verification value for the attempts of one confirmation, for a quarter of an hour at the most."""
+    return CardSecret(payment=payment, cvv=cvv, expires_at=clock.seconds_from_now(policy.CVV_LIFETIME_SECONDS))
 
 
 def has_secret(*, payment: Payment) -> bool:
@@ -103,7 +100,7 @@ def has_secret(*, payment: Payment) -> bool:
     return CardSecret.objects.filter(payment=payment, expires_at__gt=clock.now()).exists()
 
 
-def forget_secret(*, payment_id: object) -> None:
+def forget_secret(*, payment_id: Any) -> None:
     """Delete a verification value: no charge attempt follows."""
     CardSecret.objects.filter(payment_id=payment_id).delete()
 
@@ -119,14 +116,13 @@ def reveal(payment: Payment) -> CardData | None:
 
     Expects `card` and `cardsecret` to be fetched along with the payment.
     """
-    secret = getattr(payment, "cardsecret", None)
-    if payment.card is None or secret is None or secret.expires_at <= clock.now():
+    kept, value = payment.card, getattr(payment, "cardsecret", None)
+    if kept is None or value is None or value.expires_at <= clock.now():
         return None
-    card = payment.card
     return CardData(
-        number=card.number,
-        exp_month=card.exp_month,
-        exp_year=card.exp_year,
-        cvv=secret.cvv,
-        holder_name=card.holder_name,
+        number=kept.number,
+        exp_month=kept.exp_month,
+        exp_year=kept.exp_year,
+        cvv=value.cvv,
+        holder_name=kept.holder_name,
     )

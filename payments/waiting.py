@@ -141,8 +141,6 @@ def until_settled(payment_id: uuid.UUID, seconds: float) -> None:
     """
     global _waiter
     connection.close()
-    if seconds <= 0:
-        return
     with _lock:
         if _waiter is None or not _waiter.is_alive():
             _waiter = _Waiter()

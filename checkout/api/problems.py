@@ -101,11 +101,11 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
             headers["WWW-Authenticate"] = 'Bearer realm="api"'
         if isinstance(error, exceptions.MethodNotAllowed):
             headers["Allow"] = ", ".join(context["view"].allowed_methods)
-        code = error.get_codes()
+        codes = error.get_codes()
         return problem(
             request,
             http_status=error.status_code,
-            code=code if isinstance(code, str) and code != "parse_error" else "",
+            code=codes if isinstance(codes, str) and codes != "parse_error" else "",
             detail=str(error.detail),
             headers=headers,
         )

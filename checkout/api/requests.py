@@ -1,4 +1,4 @@
-"""What does every request get? A name of its own, problems instead of HTML under /v1, and no plain HTTP in production."""
+"""What does every request get? A name of its own, problems instead of HTML under /v1, no plain HTTP in production."""
 
 import uuid
 from collections.abc import Callable

@@ -16,7 +16,7 @@ _MAX_INTEGER = 2**53 - 1  # beyond it, JSON numbers lose digits in JavaScript (R
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_\-.:/#]+\Z", re.ASCII)
 
 
-class StrictSerializer(serializers.Serializer):
+class StrictSerializer(serializers.Serializer[Any]):
     """Refuses fields it does not know, and anything but an object."""
 
     def to_internal_value(self, data: Any) -> Any:
@@ -127,6 +127,4 @@ def is_printable(text: str) -> bool:
 
     General categories of the Unicode Standard: Cc, Cf, Cs, Co, Cn, Zl, Zp are refused.
     """
-    return all(
-        unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for character in text
-    )
+    return all(unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for character in text)

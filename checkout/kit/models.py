@@ -17,7 +17,7 @@ class User(AbstractUser):
 
 
 class AuditEntry(models.Model):
-    """One thing somebody or something did to money, configuration, keys or people. Append-only, kept so by a trigger."""
+    """One thing somebody or something did to money, configuration, keys or people. A trigger keeps it append-only."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     at = models.DateTimeField(auto_now_add=True, db_index=True)

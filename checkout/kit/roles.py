@@ -21,7 +21,9 @@ def seed_roles(sender: Any, **kwargs: Any) -> None:
     for app in apps.get_app_configs():
         if app.models_module:
             create_permissions(app, verbosity=0)
-    shown = Permission.objects.filter(content_type__app_label__in=["kit", "merchants", "gateways", "ledger", "payments"])
+    shown = Permission.objects.filter(
+        content_type__app_label__in=["kit", "merchants", "gateways", "ledger", "payments"]
+    )
     for role, words in ROLES.items():
         group, _ = Group.objects.get_or_create(name=role)
         wanted = Q(codename__in=[word for word in words if word != "view"])

@@ -50,11 +50,11 @@ class StatusMachine:
 
 
 def advance(obj: Any, machine: StatusMachine, event: str) -> None:
-    """Move an object that the caller has locked along its table; in memory, the caller saves. Refuses: InvalidTransition."""
+    """Move an object that the caller has locked along its table; the caller saves it. Refuses: InvalidTransition."""
     obj.status = machine.after(obj.status, event)
 
 
-def advance_where(rows: models.QuerySet, machine: StatusMachine, event: str, **changes: Any) -> int:
+def advance_where(rows: models.QuerySet[Any], machine: StatusMachine, event: str, **changes: Any) -> int:
     """Move those of the rows whose status allows the event, in one conditional UPDATE; 0 means the race was lost.
 
     All rows must arrive at the same status; other columns may be set along with it.
@@ -66,7 +66,5 @@ def advance_where(rows: models.QuerySet, machine: StatusMachine, event: str, **c
 
 def mermaid(machine: StatusMachine) -> str:
     """The table as a Mermaid state diagram, for the generated documentation."""
-    lines: Iterable[str] = (
-        f"    {before} --> {after}: {event}" for (before, event), after in machine.table.items()
-    )
+    lines: Iterable[str] = (f"    {before} --> {after}: {event}" for (before, event), after in machine.table.items())
     return "\n".join(["stateDiagram-v2", f"    [*] --> {machine.initial}", *lines])

@@ -1,6 +1,7 @@
 """Every setting, once. What differs per machine comes from the environment (`.env.example` lists it)."""
 
 from pathlib import Path
+from typing import Any
 
 import environ
 import structlog
@@ -14,20 +15,20 @@ VAR_DIR = BASE_DIR / "var"
 env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
 
-# --- Secrets -------------------------------------------------------------------------------------------------------------
+# --- Secrets ------------------------------------------------------------------------------------------------------
 SECRET_KEY = env("SECRET_KEY")
 FERNET_KEYS = env.list("FERNET_KEYS", default=[])
 FINGERPRINT_KEY = env("FINGERPRINT_KEY", default="")
 API_KEY_HASH_KEY = env("API_KEY_HASH_KEY", default="")
 IDEMPOTENCY_FINGERPRINT_KEY = env("IDEMPOTENCY_FINGERPRINT_KEY", default="")
 
-# --- Where we are --------------------------------------------------------------------------------------------------------
+# --- Where we are -------------------------------------------------------------------------------------------------
 DEBUG = False
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 PUBLIC_URL = env("PUBLIC_URL", default="http://127.0.0.1:8000")
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
-# --- Applications --------------------------------------------------------------------------------------------------------
+# --- Applications -------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
@@ -83,7 +84,7 @@ TEMPLATES = [
     }
 ]
 
-# --- PostgreSQL ----------------------------------------------------------------------------------------------------------
+# --- PostgreSQL ---------------------------------------------------------------------------------------------------
 # PROCESS_ROLE says which limits hold: a web request must answer soon, a report may take its time.
 PROCESS_ROLE = env("PROCESS_ROLE", default="worker")
 _TIMEOUTS = {  # lock, statement, idle in transaction, in milliseconds
@@ -111,7 +112,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- Redis and Celery ----------------------------------------------------------------------------------------------------
+# --- Redis and Celery ---------------------------------------------------------------------------------------------
 REDIS_URL = env("REDIS_URL")
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -152,7 +153,7 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
-# --- The API -------------------------------------------------------------------------------------------------------------
+# --- The API ------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["checkout.api.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["checkout.api.permissions.HasScope"],
@@ -182,7 +183,7 @@ SPECTACULAR_SETTINGS = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
-# --- The admin -----------------------------------------------------------------------------------------------------------
+# --- The admin ----------------------------------------------------------------------------------------------------
 LOGIN_URL = reverse_lazy("admin:login")
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -202,7 +203,7 @@ SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 
-# --- Language, time, static files ------------------------------------------------------------------------------------------
+# --- Language, time, static files ---------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 USE_I18N = False
 TIME_ZONE = "UTC"
@@ -210,9 +211,9 @@ USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 
-# --- Logs: JSON, one line each -----------------------------------------------------------------------------------------------
+# --- Logs: JSON, one line each ------------------------------------------------------------------------------------
 LOG_LEVEL = env("LOG_LEVEL", default="INFO")
-_PROCESSORS = [
+_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,

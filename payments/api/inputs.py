@@ -7,7 +7,17 @@ from typing import Any
 from rest_framework import serializers
 
 from checkout.kit import clock
-from checkout.kit.inputs import Boolean, Choice, Country, Currency, Identifier, Integer, StrictSerializer, Text, is_printable
+from checkout.kit.inputs import (
+    Boolean,
+    Choice,
+    Country,
+    Currency,
+    Identifier,
+    Integer,
+    StrictSerializer,
+    Text,
+    is_printable,
+)
 from checkout.kit.money import Money
 from checkout.settings import policy
 from gateways.base import CardData
@@ -17,13 +27,17 @@ from payments.vault import brand_of, holds_sensitive_data, passes_luhn
 
 _MAX_METADATA, _MAX_METADATA_KEY, _MAX_METADATA_VALUE = 50, 40, 500
 _FORBIDDEN_KEYS = {"cvv", "cvc", "cvv2", "cvc2", "cid", "pan", "card_number", "cardnumber", "pin", "track", "track2"}
-_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}\Z")
+_EMAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}\Z"
+)
 
 
 def no_card_data(text: str) -> None:
     """Refuse a free text that holds a card number or the like, without repeating it (PCI DSS v4.0.1, 3.3 and 3.5)."""
     if holds_sensitive_data(text):
-        raise serializers.ValidationError("Holds card or account data, which belongs nowhere but in card fields.", "card_data")
+        raise serializers.ValidationError(
+            "Holds card or account data, which belongs nowhere but in card fields.", "card_data"
+        )
 
 
 class FreeText(Text):

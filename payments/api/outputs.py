@@ -168,7 +168,7 @@ class PaymentOutput(serializers.Serializer):
 class PaymentListOutput(serializers.Serializer):
     """A page of payments, newest first."""
 
-    data = PaymentOutput(many=True)
+    data = PaymentOutput(many=True)  # type: ignore[assignment]
     has_more = serializers.BooleanField()
 
 
@@ -188,7 +188,7 @@ class RefundOutput(serializers.Serializer):
 class RefundListOutput(serializers.Serializer):
     """A page of refunds, newest first."""
 
-    data = RefundOutput(many=True)
+    data = RefundOutput(many=True)  # type: ignore[assignment]
     has_more = serializers.BooleanField()
 
 
@@ -234,7 +234,7 @@ class AttemptOutput(serializers.Serializer):
 class AttemptListOutput(serializers.Serializer):
     """All attempts of a payment, in order."""
 
-    data = AttemptOutput(many=True)
+    data = AttemptOutput(many=True)  # type: ignore[assignment]
     has_more = serializers.BooleanField()
 
 
@@ -256,4 +256,4 @@ class ProblemOutput(serializers.Serializer):
     detail = serializers.CharField()
     instance = serializers.CharField()
     request_id = serializers.CharField()
-    errors = FieldErrorOutput(many=True, required=False)
+    errors = FieldErrorOutput(many=True, required=False)  # type: ignore[assignment]

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -15,11 +15,11 @@ from checkout.kit.errors import Refusal
 from checkout.kit.ids import parse_public_id
 from checkout.kit.inputs import StrictSerializer
 from checkout.settings import policy
+from merchants.models import ApiKey
 from payments import idempotency, selectors, waiting
 from payments.api.outputs import dumps
 from payments.idempotency import Claim, KeyTaken
-from payments.models import Attempt, Payment
-from payments.statuses import IN_FLIGHT
+from payments.models import Payment
 
 _KEY = re.compile(r"[A-Za-z0-9_\-:.]{1,255}\Z", re.ASCII)
 _DEFAULT_LIMIT, _MAX_LIMIT = 10, 100
@@ -50,15 +50,19 @@ class MerchantView(APIView):
         return self.request.user
 
     @property
+    def key(self) -> ApiKey:
+        """The key it showed."""
+        return cast(ApiKey, self.request.auth)
+
+    @property
     def mode(self) -> str:
         """The mode of its key."""
-        mode: str = self.request.auth.mode
-        return mode
+        return self.key.mode
 
     @property
     def actor(self) -> Actor:
         """Its software, for the audit."""
-        return Actor.key(self.request.auth.prefix, self.request.META.get("REMOTE_ADDR", ""))
+        return Actor.key(self.key.prefix, self.request.META.get("REMOTE_ADDR", ""))
 
     def payment(self, public_id: str) -> Payment:
         """The merchant's payment. Raises Http404 for what is not there or somebody else's."""
@@ -68,10 +72,18 @@ class MerchantView(APIView):
         payment.merchant = self.merchant
         return payment
 
+    def load_payment(self, key: Any) -> Payment:
+        """A payment by its key, with what is shown of it."""
+        return selectors.payments_of(self.merchant.pk, self.mode).get(pk=key)
+
+    @property
+    def body(self) -> Any:
+        """The body as parsed JSON; nothing at all is as good as an empty object."""
+        return self.request.data if self.request.META.get("CONTENT_LENGTH") not in ("", "0", None) else {}
+
     def parse(self, serializer: type[StrictSerializer]) -> StrictSerializer:
         """The body, validated. Raises ValidationError naming every wrong field."""
-        data = self.request.data if self.request.META.get("CONTENT_LENGTH") not in ("", "0", None) else {}
-        parsed = serializer(data=data)
+        parsed = serializer(data=self.body)
         parsed.is_valid(raise_exception=True)
         return parsed
 
@@ -79,14 +91,14 @@ class MerchantView(APIView):
         self,
         *,
         verb: Callable[[Claim], Any],
-        load: Callable[[Any], tuple[dict[str, Any], bool]],
-        payment_id: Callable[[Any], Any],
+        load: Callable[[Any], Any],
+        document: Callable[[Any], dict[str, Any]],
         http_status: int,
     ) -> HttpResponse:
         """Do something exactly once per Idempotency-Key, wait for its outcome as long as preferred, and answer.
 
-        `verb` commits the intention, `load` takes the object's key and returns its document and whether it is final,
-        `payment_id` says whose outcome to wait for.
+        `verb` commits the intention and returns its object, `load` finds that object again by its key, `document` is
+        what is said of it.
         """
         claim = Claim.of(
             merchant_id=self.merchant.pk,
@@ -94,23 +106,28 @@ class MerchantView(APIView):
             key=idempotency_key(self.request),
             method=str(self.request.method),
             path=self.request.path,
-            body=self.request.data if self.request.META.get("CONTENT_LENGTH") not in ("", "0", None) else {},
+            body=self.body,
         )
         is_replay = False
         try:
-            object_id = verb(claim).pk
+            found = verb(claim)
         except KeyTaken:
             row = idempotency.earlier(claim)
             if row.http_status:
                 return _answer(row.http_status, row.body, is_replay=True)
-            is_replay, object_id = True, row.object_id
+            is_replay, found = True, load(row.object_id)
         except Refusal as refusal:
             response: HttpResponse = self.handle_exception(refusal)
             idempotency.freeze_refusal(claim, http_status=response.status_code, body=response.content.decode())
             return response
-        waiting.until_settled(payment_id(object_id), preferred_wait_seconds(self.request))
-        document, is_final = load(object_id)
-        kept = idempotency.freeze(claim, http_status=http_status if is_final else 202, body=dumps(document))
+        payment_id = getattr(found, "payment_id", found.pk)
+        seconds = preferred_wait_seconds(self.request)
+        if seconds and not selectors.is_settled(payment_id):
+            waiting.until_settled(payment_id, seconds)
+            found = load(found.pk)
+        is_final = selectors.is_settled(payment_id)
+        body = dumps(document(found))
+        kept = idempotency.freeze(claim, http_status=http_status if is_final else 202, body=body)
         return _answer(*kept, is_replay=is_replay)
 
 
@@ -142,13 +159,6 @@ def preferred_wait_seconds(request: Request) -> float:
         if name.strip() == "wait" and re.fullmatch(r"[0-9]{1,4}", value.strip(), re.ASCII):
             return min(int(value), policy.MAX_WAIT_SECONDS)
     return policy.DEFAULT_WAIT_SECONDS
-
-
-def with_flight(payments: QuerySet[Payment]) -> QuerySet[Payment]:
-    """Payments that also know whether anything of theirs is in flight."""
-    return payments.annotate(
-        is_in_flight=Exists(Attempt.objects.filter(payment=OuterRef("pk"), status__in=IN_FLIGHT))
-    )
 
 
 def page(rows: QuerySet[Any], prefix: str, request: Request) -> tuple[list[Any], bool]:

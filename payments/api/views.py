@@ -15,9 +15,9 @@ from rest_framework.response import Response
 from checkout.kit.money import CURRENCY_DECIMALS, Money
 from payments import selectors, services
 from payments.api import inputs, outputs
-from payments.api.requests import MerchantView, page, with_flight
+from payments.api.requests import MerchantView, page
 from payments.models import Payment, Refund
-from payments.statuses import RefundStatus, Status
+from payments.statuses import Status
 
 KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -37,8 +37,8 @@ LIST = [
     OpenApiParameter("starting_after", str, description="The last id of the page before."),
     OpenApiParameter("ending_before", str, description="The first id of the page after."),
 ]
-PROBLEMS = {code: outputs.ProblemOutput for code in (400, 401, 403, 404, 405, 409, 413, 415, 422, 503)}
-MONEY = {"parameters": [KEY, PREFER]}
+PROBLEMS = dict.fromkeys((400, 401, 403, 404, 405, 409, 413, 415, 422, 503), outputs.ProblemOutput)
+MONEY = [KEY, PREFER]
 
 
 def problems(*codes: int) -> dict[int, Any]:
@@ -71,7 +71,7 @@ class PaymentsView(MerchantView):
             202: outputs.PaymentOutput,
             **problems(400, 401, 403, 409, 413, 415, 422, 503),
         },
-        **MONEY,
+        parameters=MONEY,
     )
     def post(self, request: Request) -> HttpResponse:
         parsed = self.parse(inputs.CreatePaymentInput)
@@ -86,15 +86,10 @@ class PaymentsView(MerchantView):
                 actor=self.actor,
                 claim=claim,
             ),
-            load=self.load,
-            payment_id=lambda key: key,
+            load=self.load_payment,
+            document=outputs.payment_json,
             http_status=201,
         )
-
-    def load(self, key: Any) -> tuple[dict[str, Any], bool]:
-        """A payment's document, and whether nothing of it is in flight."""
-        payment = with_flight(selectors.payments_of(self.merchant.pk, self.mode)).get(pk=key)
-        return outputs.payment_json(payment), not payment.is_in_flight  # type: ignore[attr-defined]
 
     @extend_schema(
         operation_id="list_payments",
@@ -130,19 +125,17 @@ class PaymentView(MerchantView):
         return Response(outputs.payment_json(self.payment(public_id)))
 
 
-class PaymentVerbView(PaymentsView):
+class PaymentVerbView(MerchantView):
     """What all verbs on one payment share."""
 
     scopes = {"POST": "payments:write"}
-    parameters = ()
-    http_method_names = ["post", "options"]
 
     def perform(self, verb: Any, payment: Payment, **arguments: Any) -> HttpResponse:
         """One verb on one payment, once per key."""
         return self.once(
             verb=lambda claim: verb(payment=payment, actor=self.actor, claim=claim, **arguments),
-            load=self.load,
-            payment_id=lambda key: key,
+            load=self.load_payment,
+            document=outputs.payment_json,
             http_status=200,
         )
 
@@ -162,7 +155,7 @@ class ConfirmView(PaymentVerbView):
         summary="Process a created payment, or try a declined one with another card",
         request=inputs.ConfirmPaymentInput,
         responses=VERB_RESPONSES,
-        **MONEY,
+        parameters=MONEY,
     )
     def post(self, request: Request, public_id: str) -> HttpResponse:
         card = inputs.card_of(self.parse(inputs.ConfirmPaymentInput).validated_data)
@@ -177,7 +170,7 @@ class CaptureView(PaymentVerbView):
         summary="Take all or a part of what is authorized",
         request=inputs.AmountInput,
         responses=VERB_RESPONSES,
-        **MONEY,
+        parameters=MONEY,
     )
     def post(self, request: Request, public_id: str) -> HttpResponse:
         parsed = self.parse(inputs.AmountInput)
@@ -193,7 +186,7 @@ class CancelView(PaymentVerbView):
         summary="Cancel a payment, or void its authorization",
         request=inputs.EmptyInput,
         responses=VERB_RESPONSES,
-        **MONEY,
+        parameters=MONEY,
     )
     def post(self, request: Request, public_id: str) -> HttpResponse:
         self.parse(inputs.EmptyInput)
@@ -215,7 +208,7 @@ class RefundsView(MerchantView):
             202: outputs.RefundOutput,
             **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
         },
-        **MONEY,
+        parameters=MONEY,
     )
     def post(self, request: Request, public_id: str) -> HttpResponse:
         parsed = self.parse(inputs.RefundInput)
@@ -229,14 +222,13 @@ class RefundsView(MerchantView):
                 claim=claim,
             ),
             load=self.load,
-            payment_id=lambda key: payment.pk,
+            document=outputs.refund_json,
             http_status=201,
         )
 
-    def load(self, key: Any) -> tuple[dict[str, Any], bool]:
-        """A refund's document, and whether it has ended."""
-        refund = selectors.refunds_of(self.merchant.pk, self.mode).get(pk=key)
-        return outputs.refund_json(refund), refund.status in (RefundStatus.SUCCEEDED, RefundStatus.FAILED)
+    def load(self, key: Any) -> Refund:
+        """A refund with what is shown of it."""
+        return selectors.refunds_of(self.merchant.pk, self.mode).get(pk=key)
 
     @extend_schema(
         operation_id="list_refunds",
@@ -290,7 +282,9 @@ def amount_of(parsed: Any, payment: Payment) -> Money | None:
 
 def payment_filters(request: Request) -> dict[str, Any]:
     """The list's filters as look-ups of ours. Raises ValidationError naming every wrong one."""
-    query, filters, errors = request.query_params, {}, {}
+    query = request.query_params
+    filters: dict[str, Any] = {}
+    errors: dict[str, Any] = {}
 
     def refuse(name: str, message: str) -> None:
         errors[name] = ValidationError(message, "invalid_filter").detail

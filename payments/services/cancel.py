@@ -31,11 +31,7 @@ def cancel_payment(*, payment: Payment, actor: Actor, claim: Claim | None = None
         if authorization is None or selectors.in_flight(payment).exists():
             raise PaymentNotCancelable(status=payment.status)
         add_follower(
-            payment=payment,
-            operation=Operation.VOID,
-            parent=authorization,
-            amount_minor=payment.authorized_minor,
-            actor=actor,
+            changes=changes, operation=Operation.VOID, parent=authorization, amount_minor=payment.authorized_minor
         )
         changes.note("void_requested")
     elif PAYMENT.allows(payment.status, Event.CANCEL):

@@ -36,14 +36,8 @@ def capture_payment(
         needed = Capability.PARTIAL_CAPTURE if is_first else Capability.MULTIPLE_CAPTURES
         if not selectors.can(authorization, needed):
             raise PartialCaptureUnsupported(capturable=capturable)
-    add_follower(
-        payment=payment,
-        operation=Operation.CAPTURE,
-        parent=authorization,
-        amount_minor=amount.amount_minor,
-        actor=actor,
-    )
     changes = Changes(payment, actor, reason)
+    add_follower(changes=changes, operation=Operation.CAPTURE, parent=authorization, amount_minor=amount.amount_minor)
     changes.note("capture_requested")
     changes.write()
     return payment

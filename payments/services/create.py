@@ -75,14 +75,15 @@ def create_payment(
             description=order.description,
             customer_email=order.customer_email,
             metadata=order.metadata,
-            card=vault.keep_card(merchant=merchant, mode=mode, card=card) if card else None,
             created_at=now,
             expires_at=clock.seconds_from_now(policy.CREATED_EXPIRY_SECONDS),
         )
         changes = Changes(payment, actor)
         changes.created()
         if card is not None:
-            vault.keep_secret(payment=payment, cvv=card.cvv)
+            payment.card = vault.new_card(merchant=merchant, mode=mode, card=card)
+            changes.add(payment.card)
+            changes.add(vault.new_secret(payment=payment, cvv=card.cvv))
         if confirm:
             _confirm(changes, *route)
         changes.write()
@@ -111,12 +112,14 @@ def confirm_payment(
         is_late = payment.expires_at is not None and payment.expires_at <= clock.now()
         if is_late or not PAYMENT.allows(payment.status, Event.CONFIRM):
             raise PaymentNotConfirmable(status="expired" if is_late else payment.status)
+        changes = Changes(payment, actor)
         if card is not None:
-            payment.card = vault.keep_card(merchant=payment.merchant, mode=payment.mode, card=card)
-            vault.keep_secret(payment=payment, cvv=card.cvv)
+            payment.card = vault.new_card(merchant=payment.merchant, mode=payment.mode, card=card)
+            changes.add(payment.card)
+            vault.forget_secret(payment_id=payment.pk)
+            changes.add(vault.new_secret(payment=payment, cvv=card.cvv))
         elif not vault.has_secret(payment=payment):
             raise PaymentMethodMissing()
-        changes = Changes(payment, actor)
         _confirm(changes, *route)
         changes.write()
     return payment
@@ -127,9 +130,8 @@ def _confirm(changes: Changes, decision: Decision, gateway: Gateway) -> None:
     payment = changes.payment
     payment.confirmation += 1
     payment.decline_code = ""
-    payment.gateway_id = gateway.pk
     changes.advance(Event.CONFIRM)
-    add_charge(payment=payment, gateway=gateway, decision=decision, actor=changes.actor)
+    add_charge(changes=changes, gateway=gateway, decision=decision)
 
 
 def _question(order: PaymentOrder, mode: str) -> dict[str, Any]:

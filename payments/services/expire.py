@@ -34,11 +34,7 @@ def expire_payment(*, payment: Payment, actor: Actor) -> Payment:
         authorization = selectors.authorization_of(payment)
         assert authorization is not None
         add_follower(
-            payment=payment,
-            operation=Operation.VOID,
-            parent=authorization,
-            amount_minor=payment.authorized_minor,
-            actor=actor,
+            changes=changes, operation=Operation.VOID, parent=authorization, amount_minor=payment.authorized_minor
         )
         changes.note("void_requested")
     changes.write()

@@ -29,9 +29,7 @@ def receive_notice(*, gateway: Gateway, headers: Mapping[str, str], body: bytes)
     if any(len(notice.notice_id) > 100 or len(notice.reference) > 100 for notice in notices):
         raise NoticeRefused("an id in the notice is too long")
     with transaction.atomic(durable=True):
-        before = Notice.objects.filter(
-            gateway=gateway, notice_id__in=[notice.notice_id for notice in notices]
-        ).count()
+        before = Notice.objects.filter(gateway=gateway, notice_id__in=[notice.notice_id for notice in notices]).count()
         Notice.objects.bulk_create(
             (
                 Notice(

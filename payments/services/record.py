@@ -28,6 +28,15 @@ from payments.services.changes import Changes
 from payments.services.refund import _refund
 from payments.statuses import ATTEMPT, IN_FLIGHT, AttemptEvent, AttemptStatus, Event, NextAction, Operation, RefundEvent
 
+_CHANGING_FIELDS = (
+    "status",
+    "gateway_reference",
+    "decline_code",
+    "next_action",
+    "next_action_at",
+    "asked_count",
+    "finished_at",
+)
 _SOURCES = {"fetch": Evidence.Source.INQUIRY, "cancel_by_reference": Evidence.Source.CANCEL}
 
 
@@ -35,22 +44,25 @@ _SOURCES = {"fetch": Evidence.Source.INQUIRY, "cancel_by_reference": Evidence.So
 def record_answer(*, answer: Answer, actor: Actor) -> None:
     """Record what a gateway answered about an attempt, and everything that follows from it."""
     payment_id, attempt_id = answer.call.tag
-    payment = selectors.lock_payment(payment_id)
-    attempt = Attempt.objects.select_related("gateway", "refund", "parent").get(pk=attempt_id)
-    attempt.payment = payment
+    selectors.lock_only(payment_id)
+    attempt = Attempt.objects.select_related("gateway", "payment__merchant").defer("decision").get(pk=attempt_id)
+    payment = attempt.payment
     source = _SOURCES.get(answer.call.verb, Evidence.Source.RESPONSE)
     result = _believed(attempt, answer.result, source)
-    Evidence.objects.create(
-        attempt=attempt,
-        at=clock.now(),
-        source=source,
-        outcome=result.outcome,
-        gateway_reference=result.gateway_reference,
-        decline_code=result.decline_code,
-        detail=result.detail[:200],
+    recorder = _Recorder(payment, attempt, actor)
+    recorder.changes.add(
+        Evidence(
+            attempt=attempt,
+            at=clock.now(),
+            source=source,
+            outcome=result.outcome,
+            gateway_reference=result.gateway_reference,
+            decline_code=result.decline_code,
+            detail=result.detail[:200],
+        )
     )
-    gateway_services.record_calls([answer])
-    _Recorder(payment, attempt, actor).apply(result, source, is_refusal=answer.http_status is not None)
+    recorder.changes.add(gateway_services.call_record(answer))
+    recorder.apply(result, source, is_refusal=answer.http_status is not None)
 
 
 def _believed(attempt: Attempt, result: GatewayResult, source: str) -> GatewayResult:
@@ -82,7 +94,6 @@ class _Recorder:
         self.payment = payment
         self.attempt = attempt
         self.changes = Changes(payment, actor)
-        self.actor = actor
         self.drafts: list[recipes.JournalDraft] = []
 
     def apply(self, result: GatewayResult, source: str, *, is_refusal: bool) -> None:
@@ -91,6 +102,7 @@ class _Recorder:
         if attempt.status not in IN_FLIGHT:
             if result.outcome is Outcome.SUCCEEDED and attempt.status != AttemptStatus.SUCCEEDED:
                 self._alert("late_success", f"{attempt.gateway.name} charged {attempt.reference} after all.")
+            self.changes.write()
             return
         if source == Evidence.Source.CANCEL:
             if result.outcome is Outcome.SUCCEEDED:
@@ -125,7 +137,7 @@ class _Recorder:
                 self._not_found()
             else:
                 self._ask_again()
-        attempt.save()
+        attempt.save(update_fields=_CHANGING_FIELDS)
         self.changes.write()
         self._post()
         transaction.on_commit(lambda: waiting.announce(self.payment.pk))
@@ -155,8 +167,12 @@ class _Recorder:
             self._captured()
             if payment.cancel_requested_at:
                 self._post()
-                attempt.save()
-                _refund(changes=self.changes, amount=attempt.amount, reason="canceled while processing")
+                _refund(
+                    changes=self.changes,
+                    authorization=attempt,
+                    amount=attempt.amount,
+                    reason="canceled while processing",
+                )
         elif payment.cancel_requested_at:
             self._follow(Operation.VOID)
         elif payment.capture_mode == Payment.CaptureMode.AUTOMATIC:
@@ -254,9 +270,7 @@ class _Recorder:
                 tried=sorted({code for code, _ in charges} | {attempt.gateway.code}),
             )
             if gateway is not None:
-                attempt.save()  # leaves the set of live charges before the next one joins it
-                payment.gateway_id = gateway.pk
-                add_charge(payment=payment, gateway=gateway, decision=decision, actor=self.actor)
+                add_charge(changes=self.changes, gateway=gateway, decision=decision)
                 return
         vault.forget_secret(payment_id=payment.pk)
         payment.decline_code = result.decline_code or next((code for _, code in reversed(charges) if code), "")
@@ -303,11 +317,10 @@ class _Recorder:
     def _follow(self, operation: Operation, *, delay_seconds: float = 0, retry_count: int = 0) -> None:
         attempt = self.attempt
         add_follower(
-            payment=self.payment,
+            changes=self.changes,
             operation=operation,
             parent=attempt.parent or attempt,
             amount_minor=attempt.amount_minor,
-            actor=self.actor,
             refund=attempt.refund,
             delay_seconds=delay_seconds,
             retry_count=retry_count,
@@ -320,5 +333,3 @@ class _Recorder:
 
     def _alert(self, kind: str, message: str) -> None:
         alerts.raise_alert(kind=kind, object_id=self.attempt.public_id, severity="critical", message=message)
-
-

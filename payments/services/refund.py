@@ -1,5 +1,7 @@
 """How is captured money given back?"""
 
+import uuid
+
 from django.db import transaction
 
 from checkout.kit import clock
@@ -10,7 +12,7 @@ from ledger import services as ledger
 from payments import idempotency, selectors
 from payments.errors import PaymentNotRefundable, RefundExceedsCaptured
 from payments.idempotency import Claim
-from payments.models import Payment, Refund
+from payments.models import Attempt, Payment, Refund
 from payments.services.attempts import add_follower
 from payments.services.changes import Changes
 from payments.statuses import Operation, RefundEvent, Status
@@ -35,17 +37,16 @@ def refund_payment(
     amount = refundable if amount is None else amount
     if amount > refundable:
         raise RefundExceedsCaptured(asked=amount, refundable=refundable)
-    changes = Changes(payment, actor, reason)
-    refund = _refund(changes=changes, key=key, amount=amount, reason=reason)
-    changes.write()
-    return refund
+    return _refund(
+        changes=Changes(payment, actor, reason), authorization=authorization, key=key, amount=amount, reason=reason
+    )
 
 
-def _refund(*, changes: Changes, amount: Money, reason: str, key: object = None) -> Refund:
-    """The inner step: the refund, its attempt, and the money set aside. Expects the payment to be locked."""
+def _refund(
+    *, changes: Changes, authorization: Attempt, amount: Money, reason: str, key: uuid.UUID | None = None
+) -> Refund:
+    """The inner step: the refund and its attempt written, and the money set aside. Expects the payment to be locked."""
     payment = changes.payment
-    authorization = selectors.authorization_of(payment)
-    assert authorization is not None
     refund = Refund(
         id=key or uuid7(),
         payment=payment,
@@ -55,15 +56,15 @@ def _refund(*, changes: Changes, amount: Money, reason: str, key: object = None)
         created_at=clock.now(),
     )
     changes.advance_refund(refund, RefundEvent.PROCESS)
-    refund.save(force_insert=True)
+    changes.add(refund)
     attempt = add_follower(
-        payment=payment,
+        changes=changes,
         operation=Operation.REFUND,
         parent=authorization,
         amount_minor=amount.amount_minor,
-        actor=changes.actor,
         refund=refund,
     )
+    changes.write()
     ledger.reserve_refund(
         merchant_id=payment.merchant_id,
         gateway_id=attempt.gateway_id,

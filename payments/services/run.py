@@ -148,4 +148,4 @@ def _record(answer: Answer, actor: Actor) -> None:
         except Exception as error:
             log.exception("record_failed", reference=answer.call.request.reference, error=type(error).__name__)  # type: ignore[union-attr]
             return
-    gateway_services.note_call(gateway_id=answer.call.account.id, is_failure=answer.is_failure)
+    gateway_services.note_call(answer=answer)
