@@ -10,6 +10,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("v1/", include("checkout.api.urls")),
+    path("pay/", include("payments.hosted.urls")),
     path("health/live", health.live),
     path("health/ready", health.ready),
 ]

@@ -25,6 +25,8 @@ class Capability(StrEnum):
     REFUND = "refund"
     PARTIAL_REFUND = "partial_refund"
     CANCEL_BY_REFERENCE = "cancel_by_reference"
+    VERIFICATION = "verification"  # an authorization of zero
+    CHALLENGE = "challenge"  # send the customer to the card's bank (3-D Secure) or another page
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class GatewayRequest:
 
     `reference` is ours, unique per attempt: idempotency key and merchant reference in one. `parent_reference` is our
     reference of the authorization that a capture, void or refund is about, `gateway_reference` the gateway's own id of
-    it. `amount_minor` counts minor units of `currency`. `capture` asks an authorization to take the money at once.
+    it. `amount_minor` counts minor units of `currency`; an authorization of zero only verifies the card. `capture` asks
+    an authorization to take the money at once. `return_url` is where a customer comes back to after a challenge.
     """
 
     operation: str
@@ -65,6 +68,7 @@ class GatewayRequest:
     gateway_reference: str = ""
     merchant_reference: str = ""
     country: str = ""
+    return_url: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import structlog
 from django.db import connection
 
 from checkout.kit import clock
+from checkout.kit.failpoints import reach
 from checkout.settings import policy
 from gateways.base import GatewayRequest, HttpReply, HttpRequest
 from gateways.errors import CalledInsideTransaction
@@ -103,10 +104,10 @@ class _Loop:
         self.session: aiohttp.ClientSession | None = None
         threading.Thread(target=self.loop.run_forever, name="gateway calls", daemon=True).start()
 
-    def submit(self, call: Call, answers: "queue.SimpleQueue[Answer]") -> None:
+    def submit(self, call: Call, answers: "queue.SimpleQueue[Answer | BaseException]") -> None:
         asyncio.run_coroutine_threadsafe(self._run(call, answers), self.loop)
 
-    async def _run(self, call: Call, answers: "queue.SimpleQueue[Answer]") -> None:
+    async def _run(self, call: Call, answers: "queue.SimpleQueue[Answer | BaseException]") -> None:
         if self.session is None:
             self.session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60),
@@ -114,7 +115,10 @@ class _Loop:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=["User-Agent", "Accept-Encoding"],
             )
-        answers.put(await _drive(self.session, call))
+        try:
+            answers.put(await _drive(self.session, call))
+        except BaseException as error:  # nobody else would hear of it: whoever waits for the answer must
+            answers.put(error)
 
     async def close(self) -> None:
         if self.session is not None:
@@ -123,14 +127,15 @@ class _Loop:
 
 
 _current: _Loop | None = None
+_inherited: list[_Loop] = []  # after a fork: kept for good, since to close it here would reach into the parent's
 _lock = threading.Lock()
 
 
 def _loop() -> _Loop:
     global _current
     with _lock:
-        if _current is None or _current.pid != os.getpid():
-            _current = _Loop()
+        _set_inherited_aside()
+        _current = _current or _Loop()
         return _current
 
 
@@ -138,16 +143,24 @@ def discard_loop() -> None:
     """Throw the event loop and its connections away: calls in flight are lost, the next one starts afresh."""
     global _current
     with _lock:
+        _set_inherited_aside()
         if _current is not None:
             asyncio.run_coroutine_threadsafe(_current.close(), _current.loop)
             _current = None
+
+
+def _set_inherited_aside() -> None:
+    global _current
+    if _current is not None and _current.pid != os.getpid():
+        _inherited.append(_current)
+        _current = None
 
 
 class Caller:
     """A set of calls in flight: start some, take their answers as they arrive, start more."""
 
     def __init__(self) -> None:
-        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Answer | BaseException] = queue.SimpleQueue()
         self.in_flight: Counter[Any] = Counter()
 
     def start(self, call: Call) -> None:
@@ -163,16 +176,16 @@ class Caller:
 
     def take(self, timeout_seconds: float) -> list[Answer]:
         """The answers that are there, waiting for the first one as long as that; [] if none came."""
-        answers = []
+        answers: list[Answer] = []
         try:
-            answers.append(self._answers.get(timeout=timeout_seconds))
             while True:
-                answers.append(self._answers.get_nowait())
+                answer = self._answers.get(timeout=0 if answers else timeout_seconds)
+                if isinstance(answer, BaseException):
+                    raise answer
+                self.in_flight[answer.call.account.id] -= 1
+                answers.append(answer)
         except queue.Empty:
-            pass
-        for answer in answers:
-            self.in_flight[answer.call.account.id] -= 1
-        return answers
+            return answers
 
 
 def call_all(calls: Sequence[Call]) -> Iterator[Answer]:
@@ -203,8 +216,10 @@ async def _drive(session: aiohttp.ClientSession, call: Call) -> Answer:
         async with asyncio.timeout(_deadline_seconds(call)):
             ask = next(verb)
             while True:
+                reach("call.before_send")
                 reply = await _send(session, call.account, ask)
                 sent, http_status = True, reply.http_status
+                reach("call.after_reply")
                 ask = verb.send(reply)
     except StopIteration as stop:
         result = stop.value

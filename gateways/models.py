@@ -72,11 +72,13 @@ class Gateway(PublicModel):
     failure_count = models.PositiveIntegerField(default=0, editable=False)
     good_check_count = models.PositiveIntegerField(default=0, editable=False)
     last_checked_at = models.DateTimeField(null=True, editable=False)
+    stopped_at = models.DateTimeField(null=True, editable=False)
+    stopped_reason = models.CharField(max_length=200, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     history = HistoricalRecords(
         excluded_fields=["credentials", "health_status", "health_changed_at", "failure_count", "good_check_count"]
-        + ["last_checked_at"]
+        + ["last_checked_at", "stopped_at", "stopped_reason"]
     )
 
     class Meta:
@@ -96,6 +98,11 @@ class Gateway(PublicModel):
     def is_healthy(self) -> bool:
         """Whether payments are routed to it before all that are not."""
         return self.health_status == self.Health.HEALTHY
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the self-audit keeps new payments from it until a person has looked."""
+        return self.stopped_at is not None
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -216,6 +223,8 @@ class Notice(models.Model):
     notice_id = models.CharField(max_length=100)
     reference = models.CharField(max_length=100, db_index=True)
     outcome = models.CharField(max_length=10, choices=Outcome)
+    amount_minor = models.BigIntegerField(null=True)
+    currency = models.CharField(max_length=3, blank=True)
     body = models.TextField()
     status = models.CharField(max_length=10, choices=Status, default=Status.WAITING)
     received_at = models.DateTimeField()

@@ -48,7 +48,8 @@ class GatewayResult:
     `gateway_reference` is the gateway's id of the operation, or "". `captured` is whether an authorization took the
     money too (a sale). `is_found` is False when an inquiry learned that the gateway does not know the reference.
     `amount_minor`, `currency` and `reference` repeat what the gateway claims, where it claims anything.
-    `detail` is a short note in our own words for people, never the gateway's text.
+    `action_url` is where the customer must go before a pending authorization can be decided. `detail` is a short note
+    in our own words for people, never the gateway's text.
     """
 
     outcome: Outcome
@@ -59,11 +60,14 @@ class GatewayResult:
     amount_minor: int | None = None
     currency: str = ""
     reference: str = ""
+    action_url: str = ""
     detail: str = ""
 
     def __post_init__(self) -> None:
         if (self.outcome is Outcome.DECLINED) != bool(self.decline_code):
             raise ValueError("a decline has a decline code, and nothing else has")
+        if self.action_url and self.outcome is not Outcome.PENDING:
+            raise ValueError("only what is pending can wait for the customer")
 
     @classmethod
     def unknown(cls, detail: str) -> "GatewayResult":

@@ -13,7 +13,8 @@ from typing import Any
 class Candidate:
     """What is known of a gateway of the region at the moment of the decision.
 
-    `configuration` is a hash of all that is configured of its place in the region.
+    `configuration` is a hash of all that is configured of its place in the region. `stopped_reason` says what the
+    self-audit found, if it has stopped the gateway; decisions of before it could do so know nothing of it.
     """
 
     gateway: str
@@ -24,6 +25,7 @@ class Candidate:
     takes_currency: bool
     takes_method: bool
     configuration: str
+    stopped_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,8 @@ def _objection(question: RoutingQuestion, candidate: Candidate) -> str:
         return f"Left out: a {candidate.mode} gateway takes no {question.mode} payments."
     if candidate.status != "enabled":
         return "Left out: disabled by an operator."
+    if candidate.stopped_reason:
+        return f"Left out: stopped by the self-audit: {candidate.stopped_reason}"
     if not candidate.takes_currency:
         return f"Left out: does not take {question.currency}."
     if not candidate.takes_method:

@@ -17,7 +17,8 @@ _CANDIDATES = """
 SELECT region.code, gateway.id, gateway.adapter,
     gateway.code, place.priority, gateway.mode, gateway.status, gateway.health_status,
     %(currency)s = ANY(gateway.currencies), %(method)s = ANY(gateway.payment_method_types),
-    md5(concat_ws('|', place.priority, gateway.mode, gateway.status, gateway.currencies, gateway.payment_method_types))
+    md5(concat_ws('|', place.priority, gateway.mode, gateway.status, gateway.currencies, gateway.payment_method_types)),
+    gateway.stopped_reason
 FROM gateways_regiongateway AS place JOIN gateways_gateway AS gateway ON gateway.id = place.gateway_id
     JOIN gateways_region AS region ON region.id = place.region_id
 WHERE region.id = (

@@ -130,6 +130,54 @@ def set_gateway_status(*, gateway: Gateway, status: str, reason: str, actor: Act
 
 
 @transaction.atomic
+def stop_gateway(*, gateway: Gateway, reason: str, actor: Actor) -> Gateway:
+    """Route no new payment to a gateway until it is resumed; what has begun there goes on, inquiries and voids too.
+
+    `reason` is a sentence. A gateway that is stopped already keeps its first reason.
+    """
+    gateway = Gateway.objects.select_for_update(no_key=True).get(pk=gateway.pk)
+    if gateway.stopped_at is None:
+        gateway.stopped_at, gateway.stopped_reason = clock.now(), reason[:200]
+        Gateway.objects.filter(pk=gateway.pk).update(
+            stopped_at=gateway.stopped_at, stopped_reason=gateway.stopped_reason
+        )
+        audit.record(
+            actor=actor,
+            verb="gateway.stop",
+            obj=gateway,
+            reason=gateway.stopped_reason,
+            before={"is_stopped": False},
+            after={"is_stopped": True},
+        )
+        alerts.raise_alert(
+            kind="gateway_stopped",
+            object_id=gateway.public_id,
+            severity="critical",
+            message=f"{gateway.name} takes no new payments: {gateway.stopped_reason}",
+        )
+    return gateway
+
+
+@transaction.atomic
+def resume_gateway(*, gateway: Gateway, reason: str, actor: Actor) -> Gateway:
+    """Route to a stopped gateway again: a person has looked. Resuming twice changes nothing."""
+    gateway = Gateway.objects.select_for_update(no_key=True).get(pk=gateway.pk)
+    if gateway.stopped_at is not None:
+        before = {"is_stopped": True, "stopped_reason": gateway.stopped_reason}
+        gateway.stopped_at, gateway.stopped_reason = None, ""
+        Gateway.objects.filter(pk=gateway.pk).update(stopped_at=None, stopped_reason="")
+        audit.record(
+            actor=actor,
+            verb="gateway.resume",
+            obj=gateway,
+            reason=reason,
+            before=before,
+            after={"is_stopped": False},
+        )
+    return gateway
+
+
+@transaction.atomic
 def set_region(
     *,
     code: str,

@@ -1,15 +1,20 @@
-"""What do we remember about whom we serve?"""
+"""What do we remember about whom we serve, and of telling them what happened?"""
+
+from datetime import datetime
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
+from checkout.kit.fields import EncryptedTextField
 from checkout.kit.models import PublicModel
 from checkout.kit.modes import Mode
 from checkout.kit.money import CURRENCY_DECIMALS
+from merchants.statuses import DELIVERY, DeliveryStatus
 
 currency_validator = RegexValidator(f"^({'|'.join(CURRENCY_DECIMALS)})$", "Not an ISO 4217 code of a payable currency.")
 country_validator = RegexValidator("^[A-Z]{2}$", "Two capital letters, ISO 3166-1 alpha-2.")
+event_type_validator = RegexValidator(r"^[a-z_]+\.[a-z_]+\Z", "A type of event, such as payment.captured.")
 
 
 class Merchant(PublicModel):
@@ -98,7 +103,8 @@ class ApiKey(PublicModel):
 class WebhookEvent(PublicModel):
     """Something that happened to a merchant's object, to be told to the merchant. Written once, with the change itself.
 
-    `sequence` counts the events of one object without a gap, so that a receiver can put them in order.
+    `sequence` counts the events of one object without a gap, so that a receiver can put them in order. Until
+    `dispatched_at` is set, no delivery has been made of it.
     """
 
     PUBLIC_PREFIX = "evt"
@@ -110,11 +116,112 @@ class WebhookEvent(PublicModel):
     sequence = models.PositiveIntegerField(validators=[MinValueValidator(1)])
     data = models.JSONField()
     created_at = models.DateTimeField(auto_now_add=True)
+    dispatched_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["object_id", "sequence"], name="webhook_event_sequence")]
-        indexes = [models.Index(fields=["merchant", "mode", "-id"], name="webhook_event_by_merchant")]
+        indexes = [
+            models.Index(fields=["merchant", "mode", "-id"], name="webhook_event_by_merchant"),
+            models.Index(
+                fields=["id"], condition=models.Q(dispatched_at__isnull=True), name="webhook_event_to_dispatch"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.type} {self.object_id}"
+
+
+class WebhookEndpoint(PublicModel):
+    """An address of a merchant's that is told what happens, in one mode.
+
+    `event_types` names what it wants to hear, empty is everything. After a rotation the previous secret signs too,
+    until `previous_secret_until`. `failure_count` failures in a row began at `failing_since`; nothing is sent before
+    `paused_until`, because the endpoint asked for it.
+    """
+
+    PUBLIC_PREFIX = "we"
+
+    class Status(models.TextChoices):
+        ENABLED = "enabled"
+        DISABLED = "disabled"
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="webhook_endpoints")
+    mode = models.CharField(max_length=4, choices=Mode)
+    url = models.CharField("URL", max_length=2048)
+    description = models.CharField(max_length=200, blank=True)
+    event_types = ArrayField(
+        models.CharField(max_length=60, validators=[event_type_validator]), default=list, blank=True, size=100
+    )
+    secret = EncryptedTextField(editable=False)
+    previous_secret = EncryptedTextField(default="", editable=False)
+    previous_secret_until = models.DateTimeField(null=True, editable=False)
+    status = models.CharField(max_length=10, choices=Status, default=Status.ENABLED)
+    disabled_reason = models.CharField(max_length=200, blank=True)
+    failure_count = models.PositiveIntegerField(default=0)
+    failing_since = models.DateTimeField(null=True, blank=True)
+    paused_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(mode__in=Mode.values), name="webhook_endpoint_mode"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=["enabled", "disabled"]), name="webhook_endpoint_status"
+            ),
+        ]
+        indexes = [models.Index(fields=["merchant", "mode", "-id"], name="webhook_endpoint_by_merchant")]
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether it is told anything."""
+        return self.status == self.Status.ENABLED
+
+    def live_secrets(self, now: datetime) -> list[str]:
+        """The secrets that sign at a moment, the newest first."""
+        if self.previous_secret_until is not None and self.previous_secret_until > now:
+            return [self.secret, self.previous_secret]
+        return [self.secret]
+
+
+class WebhookDelivery(models.Model):
+    """One event on its way to one endpoint. The row is the queue.
+
+    `next_attempt_at` says when it is tried next; while a try is in flight it is the end of that try's lease.
+    """
+
+    event = models.ForeignKey(WebhookEvent, on_delete=models.PROTECT, related_name="deliveries", db_index=False)
+    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.PROTECT, related_name="deliveries", db_index=False)
+    status = models.CharField(max_length=10, choices=DeliveryStatus, default=DELIVERY.initial)
+    attempt_count = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    last_http_status = models.PositiveSmallIntegerField("last HTTP status", null=True)
+    last_error = models.CharField(max_length=120, blank=True)
+    duration_ms = models.PositiveIntegerField("duration, ms", null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "webhook deliveries"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["event", "endpoint"], name="one_webhook_delivery_per_event_and_endpoint"),
+            DELIVERY.check("webhook_delivery_status"),
+            models.CheckConstraint(
+                condition=models.Q(status=DeliveryStatus.PENDING, next_attempt_at__isnull=False)
+                | (~models.Q(status=DeliveryStatus.PENDING) & models.Q(next_attempt_at__isnull=True)),
+                name="webhook_delivery_is_due_while_pending",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["endpoint", "-id"], name="webhook_delivery_by_endpoint"),
+            models.Index(
+                fields=["endpoint", "next_attempt_at"],
+                condition=models.Q(status=DeliveryStatus.PENDING),
+                name="webhook_delivery_due",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} {self.status}"

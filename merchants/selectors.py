@@ -8,6 +8,7 @@ import zlib
 from datetime import datetime
 
 from django.conf import settings
+from django.db.models import Q, QuerySet
 
 from checkout.kit import clock
 from checkout.kit.fields import keyed_hash
@@ -68,6 +69,17 @@ def merchant_by_public_id(public_id: str) -> Merchant | None:
     """A merchant by its outside name."""
     key = parse_public_id(Merchant.PUBLIC_PREFIX, public_id)
     return Merchant.objects.filter(pk=key).first() if key else None
+
+
+def merchants_with_keys() -> QuerySet[Merchant]:
+    """Every merchant by name, with its keys, newest first. Two queries."""
+    return Merchant.objects.prefetch_related("api_keys")
+
+
+def api_key_named(name: str) -> ApiKey | None:
+    """A key, revoked or not, by its prefix or its outside name, with its merchant."""
+    by_name = Q(prefix=name) | Q(pk=parse_public_id(ApiKey.PUBLIC_PREFIX, name))
+    return ApiKey.objects.select_related("merchant").filter(by_name).first()
 
 
 def is_use_worth_noting(key: ApiKey, now: datetime) -> bool:

@@ -105,3 +105,31 @@ class RequestInFlight(Refusal):
 
     def __init__(self) -> None:
         super().__init__("The first request with this Idempotency-Key is still being answered. Try again shortly.")
+
+
+class AttemptNotUnknown(Refusal):
+    """Its outcome is known, or still on its way: there is nothing to settle."""
+
+    code = "attempt_not_unknown"
+
+    def __init__(self, *, status: str) -> None:
+        super().__init__(f"This attempt is {status}; only an unknown outcome can be settled.")
+
+
+class CannotCancelByReference(Refusal):
+    """The gateway has no way to make sure that a reference never charges."""
+
+    code = "cannot_cancel_by_reference"
+
+    def __init__(self, *, gateway: str) -> None:
+        super().__init__(f"{gateway} cannot cancel this operation by its reference. Settle it by hand.")
+
+
+class NoticeNotBelieved(Refusal):
+    """A message that is not signed by its gateway, is stale, or is not in the gateway's format."""
+
+    code = "notice_refused"
+    http_status = 401
+
+    def __init__(self) -> None:
+        super().__init__("The message is not authentic, or not of this gateway's format.")

@@ -28,6 +28,10 @@ _FREEZE = """
 UPDATE payments_idempotencykey SET http_status = %s, body = %s
 WHERE merchant_id = %s AND mode = %s AND key = %s AND http_status IS NULL
 """
+_RELEASE = """
+UPDATE payments_idempotencykey SET answering_until = %s
+WHERE merchant_id = %s AND mode = %s AND key = %s AND http_status IS NULL
+"""
 
 
 class KeyTaken(Exception):
@@ -66,12 +70,14 @@ def claim(word: Claim | None, *, object_id: Any) -> None:
             raise KeyTaken
 
 
-def earlier(word: Claim) -> IdempotencyKey:
-    """The row of the request that used this key first.
+def earlier(word: Claim) -> IdempotencyKey | None:
+    """The row of the request that used this key first; None if none has.
 
     Refuses: IdempotencyKeyReused for another request, RequestInFlight while the first is still being answered.
     """
-    row = IdempotencyKey.objects.get(merchant_id=word.merchant_id, mode=word.mode, key=word.key)
+    row = IdempotencyKey.objects.filter(merchant_id=word.merchant_id, mode=word.mode, key=word.key).first()
+    if row is None:
+        return None
     if not hmac.compare_digest(row.fingerprint, word.fingerprint):
         raise IdempotencyKeyReused()
     if row.http_status is None and row.answering_until > clock.now():
@@ -82,11 +88,15 @@ def earlier(word: Claim) -> IdempotencyKey:
 def freeze(word: Claim, *, http_status: int, body: str) -> tuple[int, str]:
     """Keep the final answer under the key and return what is kept: the first frozen answer wins.
 
-    Only a final 2xx or 4xx is kept; 202, 409 and 429 are not final, and a 5xx is nobody's answer.
+    Only a final 2xx or 4xx is kept; 202, 409 and 429 are not final, and a 5xx is nobody's answer. After a 202 the key
+    is no longer in flight: whoever comes again learns the outcome.
     """
-    if http_status in (202, 409, 429) or http_status >= 500:
+    if http_status in (409, 429) or http_status >= 500:
         return http_status, body
     with connection.cursor() as cursor:
+        if http_status == 202:
+            cursor.execute(_RELEASE, [clock.now(), word.merchant_id, word.mode, word.key])
+            return http_status, body
         cursor.execute(_FREEZE, [http_status, body, word.merchant_id, word.mode, word.key])
         if cursor.rowcount:
             return http_status, body

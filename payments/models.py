@@ -75,6 +75,7 @@ class Payment(PublicModel):
     description = models.CharField(max_length=255, blank=True)
     customer_email = models.CharField(max_length=254, blank=True)
     metadata = models.JSONField(default=dict)
+    return_url = models.CharField(max_length=2000, blank=True)
     gateway = models.ForeignKey(Gateway, null=True, on_delete=models.PROTECT, related_name="payments")
     decline_code = models.CharField(max_length=40, blank=True)
     confirmation = models.PositiveSmallIntegerField(default=0)
@@ -87,10 +88,15 @@ class Payment(PublicModel):
 
     class Meta:
         ordering = ["-id"]
+        permissions = [
+            ("capture_payment", "Can capture payment"),
+            ("cancel_payment", "Can cancel payment"),
+            ("refund_payment", "Can refund payment"),
+        ]
         constraints = [
             PAYMENT.check("payment_status"),
             models.CheckConstraint(condition=Q(mode__in=Mode.values), name="payment_mode"),
-            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payment_amount_positive"),
+            models.CheckConstraint(condition=Q(amount_minor__gte=0), name="payment_amount_not_negative"),
             models.CheckConstraint(
                 condition=Q(refunded_minor__gte=0)
                 & Q(refunded_minor__lte=F("captured_minor"))
@@ -110,7 +116,10 @@ class Payment(PublicModel):
             models.Index(fields=["gateway", "-id"], name="payment_by_gateway"),
             models.Index(
                 fields=["expires_at"],
-                condition=Q(expires_at__isnull=False, status__in=[Status.CREATED, Status.AUTHORIZED]),
+                condition=Q(
+                    expires_at__isnull=False,
+                    status__in=[Status.CREATED, Status.AUTHORIZED, Status.REQUIRES_ACTION],
+                ),
                 name="payment_to_expire",
             ),
         ]
@@ -158,7 +167,8 @@ class Attempt(PublicModel):
 
     Its `reference` (the public id) is the gateway's idempotency key and the name it is asked about by. `decision` is
     the routing decision that led here. `next_action_at` is when `next_action` is due; while somebody is at it, when
-    that lease ends; and empty once nothing more is to be done.
+    that lease ends; and empty once nothing more is to be done. One that `reverses` another gives back what a gateway
+    took for it after it had been given up; `action_url` is where the customer must go while it is pending.
     """
 
     PUBLIC_PREFIX = "att"
@@ -174,6 +184,8 @@ class Attempt(PublicModel):
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     is_sale = models.BooleanField(default=False)
+    reverses = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="reversals")
+    action_url = models.CharField(max_length=2000, blank=True)
     gateway_reference = models.CharField(max_length=100, blank=True)
     decline_code = models.CharField(max_length=40, blank=True)
     decision = models.JSONField(null=True)
@@ -190,7 +202,7 @@ class Attempt(PublicModel):
         ordering = ["payment_id", "seq"]
         constraints = [
             ATTEMPT.check("attempt_status"),
-            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="attempt_amount_positive"),
+            models.CheckConstraint(condition=Q(amount_minor__gte=0), name="attempt_amount_not_negative"),
             models.CheckConstraint(
                 condition=~Q(status__in=IN_FLIGHT) | Q(next_action_at__isnull=False),
                 name="attempt_in_flight_has_a_date",
@@ -200,6 +212,9 @@ class Attempt(PublicModel):
                 fields=["payment"],
                 condition=Q(operation=Operation.AUTHORIZE, status__in=LIVE),
                 name="one_live_charge_per_payment",
+            ),
+            models.UniqueConstraint(
+                fields=["reverses"], condition=Q(status__in=LIVE), name="one_live_reversal_per_attempt"
             ),
             models.UniqueConstraint(
                 fields=["gateway", "gateway_reference", "operation"],
@@ -232,6 +247,7 @@ class Evidence(models.Model):
         INQUIRY = "inquiry"  # the answer when asked by reference
         CANCEL = "cancel"  # the answer to cancel-by-reference
         LEASE = "lease"  # whoever sent it never came back
+        OPERATOR = "operator"  # two people who looked at what the gateway's own books say
 
     attempt = models.ForeignKey(Attempt, on_delete=models.PROTECT, related_name="evidence")
     at = models.DateTimeField()
@@ -270,3 +286,31 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class AuditRun(models.Model):
+    """One look of the self-audit at the books: what it counted, and what it found broken."""
+
+    class Result(models.TextChoices):
+        GREEN = "green"
+        RED = "red"
+
+    started_at = models.DateTimeField()
+    duration_ms = models.PositiveIntegerField()
+    result = models.CharField(max_length=5, choices=Result)
+    findings = models.JSONField(default=list)
+    counts = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(result__in=["green", "red"]), name="audit_run_result"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.result} {self.started_at}"
+
+    @property
+    def is_green(self) -> bool:
+        """Whether every invariant held."""
+        return self.result == self.Result.GREEN

@@ -17,6 +17,7 @@ from payments.models import Attempt, Payment, Refund
 from payments.statuses import (
     IN_FLIGHT,
     AttemptStatus,
+    NextAction,
     Operation,
     RefundStatus,
     Status,
@@ -39,6 +40,11 @@ def payments_of(merchant_id: Any, mode: str) -> QuerySet[Payment]:
     return Payment.objects.filter(merchant_id=merchant_id, mode=mode).select_related("card", "gateway")
 
 
+def payment_by_key(pk: Any) -> Payment:
+    """A payment, whoever's it is, with what is shown of it."""
+    return Payment.objects.select_related("card", "gateway", "merchant").get(pk=pk)
+
+
 def payment_of(merchant_id: Any, mode: str, public_id: str) -> Payment | None:
     """A merchant's payment by its outside name; None if there is none, or it is somebody else's."""
     key = parse_public_id(Payment.PUBLIC_PREFIX, public_id)
@@ -56,14 +62,20 @@ def refund_of(merchant_id: Any, mode: str, public_id: str) -> Refund | None:
     return refunds_of(merchant_id, mode).filter(pk=key).first() if key else None
 
 
+def action_url_of(payment: Payment) -> str:
+    """Where the customer must go for a payment that waits for them; "" if it does not."""
+    waiting = in_flight(payment).exclude(action_url="").values_list("action_url", flat=True)
+    return waiting.first() or ""
+
+
 def attempts_of(payment: Payment) -> QuerySet[Attempt]:
     """What was tried for a payment, in order."""
     return payment.attempts.select_related("gateway", "payment", "refund").order_by("seq")
 
 
 def in_flight(payment: Payment) -> QuerySet[Attempt]:
-    """The attempts of a payment that may still move money."""
-    return payment.attempts.filter(status__in=IN_FLIGHT)
+    """The attempts of a payment that may still move its money; reversals of what it never asked for do not."""
+    return payment.attempts.filter(status__in=IN_FLIGHT, reverses=None)
 
 
 def authorization_of(payment: Payment) -> Attempt | None:
@@ -103,20 +115,28 @@ def can(attempt: Attempt, capability: Capability) -> bool:
 
 
 def settled_among(payment_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of the payments that have no attempt in flight, in one query whatever their number."""
+    """Those of the payments that nothing can be learned of by waiting, in one query whatever their number.
+
+    No attempt is in flight, except one that waits for the customer, or a reversal of what was never asked for.
+    """
     ids = list(payment_ids)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id FROM unnest(%s::uuid[]) AS asked(id) WHERE NOT EXISTS (SELECT 1 FROM payments_attempt a"
-            " WHERE a.payment_id = asked.id AND a.status = ANY(%s))",
+            " WHERE a.payment_id = asked.id AND a.status = ANY(%s) AND a.action_url = '' AND a.reverses_id IS NULL)",
             [ids, [str(status) for status in IN_FLIGHT]],
         )
         return {row[0] for row in cursor.fetchall()}
 
 
 def is_settled(payment_id: uuid.UUID) -> bool:
-    """Whether a payment has no attempt in flight."""
+    """Whether nothing can be learned of a payment by waiting."""
     return payment_id in settled_among([payment_id])
+
+
+def awaits_customer(payment_id: uuid.UUID) -> bool:
+    """Whether a payment still waits for its customer, or for what came of their challenge."""
+    return Payment.objects.filter(pk=payment_id, status__in=[Status.PROCESSING, Status.REQUIRES_ACTION]).exists()
 
 
 def attempts_by_id(keys: Iterable[Any]) -> dict[Any, Attempt]:
@@ -132,6 +152,15 @@ def attempt_by_reference(reference: str) -> Attempt | None:
     return Attempt.objects.filter(pk=key).first() if key else None
 
 
+def unknown_attempts() -> QuerySet[Attempt]:
+    """The attempts nobody knows the outcome of, the oldest first: the queue that a person looks at."""
+    return (
+        Attempt.objects.filter(status=AttemptStatus.UNKNOWN)
+        .select_related("gateway", "payment__merchant")
+        .order_by("sent_at")
+    )
+
+
 def oldest_due_at() -> datetime | None:
     """Since when the longest waiting attempt has been due; None if nothing is due."""
     return (
@@ -142,9 +171,22 @@ def oldest_due_at() -> datetime | None:
     )
 
 
+def attempts_by_reference(references: Iterable[str]) -> dict[str, Attempt]:
+    """The attempts that gateways know by these references, by reference; one query."""
+    keys = [parse_public_id(Attempt.PUBLIC_PREFIX, reference) for reference in references]
+    found = Attempt.objects.in_bulk([key for key in keys if key is not None])
+    return {attempt.reference: attempt for attempt in found.values()}
+
+
 def payments_to_expire() -> QuerySet[Payment]:
-    """Payments whose time is over: created and never confirmed, or authorized, never captured and nothing in flight."""
-    busy = Attempt.objects.filter(payment=OuterRef("pk"), status__in=IN_FLIGHT)
+    """Payments whose time is over: never confirmed, never captured, or waiting for a customer who never came.
+
+    Those of which something is in flight are left to whoever is at it.
+    """
+    flight = Attempt.objects.filter(payment=OuterRef("pk"), status__in=IN_FLIGHT, reverses=None)
+    waiting = flight.filter(status=AttemptStatus.PENDING, next_action=NextAction.ASK)
     return Payment.objects.filter(
-        ~Exists(busy), status__in=[Status.CREATED, Status.AUTHORIZED], expires_at__lte=clock.now()
+        Q(~Exists(flight), status__in=[Status.CREATED, Status.AUTHORIZED])
+        | Q(Exists(waiting), status=Status.REQUIRES_ACTION),
+        expires_at__lte=clock.now(),
     ).order_by("expires_at")

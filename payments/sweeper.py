@@ -29,6 +29,7 @@ def sweep_once() -> float:
         services.run_due(actor=Actor.task("sweeper"))
     elif lag > policy.RING_WHEN_DUE_FOR_SECONDS:
         ring(RUN_DUE)
+    services.hasten_after_recovery()
     waiting = Notice.objects.filter(status=Notice.Status.WAITING).order_by("id").first()
     if waiting is not None:
         age = (clock.now() - waiting.received_at).total_seconds()

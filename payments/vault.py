@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from checkout.kit import clock
+from checkout.kit.card_numbers import holds_card_number, holds_verification_value
 from checkout.kit.fields import keyed_hash
 from checkout.settings import policy
 from gateways.base import CardData
@@ -25,7 +26,6 @@ _BRANDS = (
     ("jcb", re.compile(r"35(2[89]|[3-8])")),
     ("unionpay", re.compile(r"62")),
 )
-_LONG_NUMBER = re.compile(r"(?<!\d)\d(?:[ -]?\d){11,18}(?!\d)", re.ASCII)
 _TRACK = re.compile(r"%B\d{12,19}\^|;\d{12,19}=", re.ASCII)
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", re.ASCII)
 
@@ -35,39 +35,21 @@ def brand_of(number: str) -> str:
     return next((brand for brand, pattern in _BRANDS if pattern.match(number)), "unknown")
 
 
-def passes_luhn(number: str) -> bool:
-    """Whether the last digit is right (ISO/IEC 7812-1, annex B)."""
-    total = 0
-    for position, digit in enumerate(reversed(number)):
-        value = int(digit) * (1 + position % 2)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
-
-
-def holds_card_number(text: str) -> bool:
-    """Whether a free text contains something that is a card number: 12–19 digits that pass the check."""
-    return any(passes_luhn(re.sub(r"[ -]", "", found)) for found in _LONG_NUMBER.findall(text))
-
-
 def holds_sensitive_data(text: str) -> bool:
-    """Whether a free text contains what belongs nowhere but the vault: a card number, magnetic track data, an IBAN."""
-    return bool(_TRACK.search(text)) or holds_card_number(text) or any(map(_is_iban, _IBAN.findall(text)))
+    """Whether a free text contains what belongs nowhere but the vault: a card's number, verification value or magnetic
+    track, or an IBAN."""
+    return (
+        holds_card_number(text)
+        or holds_verification_value(text)
+        or bool(_TRACK.search(text))
+        or any(map(_is_iban, _IBAN.findall(text)))
+    )
 
 
 def _is_iban(text: str) -> bool:
     """ISO 13616: country and check digits moved to the end, letters as numbers, modulo 97."""
     compact = text.replace(" ", "")
     return int("".join(str(int(character, 36)) for character in compact[4:] + compact[:4])) % 97 == 1
-
-
-def scrub(text: str) -> str:
-    """The text with every card number in it replaced by its last four digits."""
-
-    def mask(match: re.Match[str]) -> str:
-        digits = re.sub(r"[ -]", "", match[0])
-        return f"…{digits[-4:]}" if passes_luhn(digits) else match[0]
-
-    return _LONG_NUMBER.sub(mask, text)
 
 
 def fingerprint_of(number: str) -> str:

@@ -134,6 +134,14 @@ def announce(payment_id: uuid.UUID) -> None:
     _announcer.news.put(payment_id)
 
 
+def until_final(payment_id: uuid.UUID, seconds: float) -> None:
+    """Wait until a payment that the customer has come back for is decided, for that many seconds at most."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and selectors.awaits_customer(payment_id):
+        connection.close()
+        time.sleep(_LONGEST_SECONDS)
+
+
 def until_settled(payment_id: uuid.UUID, seconds: float) -> None:
     """Wait until the payment has no attempt in flight, for that many seconds at most.
 

@@ -7,10 +7,13 @@ from rest_framework.permissions import BasePermission
 
 
 class HasScope(BasePermission):
-    """The key carries the scope that the view asks for under `scopes[method]`; an unknown method is nobody's."""
+    """The key carries the scope that the view asks for under `scopes[method]`, HEAD asking as GET does.
+
+    A method without a scope is one that the view does not have.
+    """
 
     def has_permission(self, request: Any, view: Any) -> bool:
-        scope = view.scopes.get(request.method)
+        scope = view.scopes.get("GET" if request.method == "HEAD" else request.method)
         if scope is None or request.auth is None:
             return True
         if scope not in request.auth.scopes:

@@ -9,6 +9,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 
+from checkout.kit.card_numbers import scrub
 from checkout.kit.errors import Refusal
 
 log = structlog.get_logger(__name__)
@@ -21,6 +22,7 @@ _TITLES = {
     405: "Method not allowed",
     406: "Not acceptable",
     409: "Not possible now",
+    411: "Of unknown length",
     413: "Too large",
     415: "Not JSON",
     422: "The figures do not fit",
@@ -34,6 +36,7 @@ _CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    411: "length_required",
     413: "body_too_large",
     415: "unsupported_media_type",
     500: "internal_error",
@@ -50,7 +53,7 @@ def problem(
     errors: list[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> HttpResponse:
-    """One problem document. `detail` is written by us: it never repeats what the request said."""
+    """One problem document. `detail` is written by us; an address or a name that is repeated holds no card number."""
     code = code or _CODES.get(http_status, "error")
     document: dict[str, Any] = {
         "type": f"{request.scheme}://{_host(request)}/v1/docs#problem-{code}",
@@ -64,7 +67,7 @@ def problem(
     if errors:
         document["errors"] = errors
     return HttpResponse(
-        json.dumps(document, separators=(",", ":")).encode(),
+        scrub(json.dumps(document, separators=(",", ":"), ensure_ascii=False)).encode(),
         status=http_status,
         content_type="application/problem+json",
         headers=headers,
@@ -99,14 +102,16 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
         headers = {}
         if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
             headers["WWW-Authenticate"] = 'Bearer realm="api"'
+        detail = str(error.detail)
         if isinstance(error, exceptions.MethodNotAllowed):
             headers["Allow"] = ", ".join(context["view"].allowed_methods)
+            detail = ""
         codes = error.get_codes()
         return problem(
             request,
             http_status=error.status_code,
             code=codes if isinstance(codes, str) and codes != "parse_error" else "",
-            detail=str(error.detail),
+            detail=detail,
             headers=headers,
         )
     if isinstance(error, Http404):

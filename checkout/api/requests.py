@@ -1,6 +1,5 @@
 """What does every request get? A name of its own, problems instead of HTML under /v1, no plain HTTP in production."""
 
-import uuid
 from collections.abc import Callable
 
 import structlog
@@ -9,6 +8,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 
 from checkout.api.problems import problem
+from checkout.kit.ids import public_id, uuid7
 
 API_PREFIX = "/v1/"
 
@@ -20,13 +20,17 @@ class RequestMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request.request_id = f"req_{uuid.uuid4().hex}"  # type: ignore[attr-defined]
+        request.request_id = public_id("req", uuid7())  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
         is_api = request.path.startswith(API_PREFIX)
         if is_api and settings.SECURE_SSL_REDIRECT and not request.is_secure():
             # Never a redirect: whoever sent a key in the clear must notice (ASVS 4.1.2).
             response = problem(request, http_status=403, code="https_required", detail="Use HTTPS.")
+        elif is_api and "HTTP_TRANSFER_ENCODING" in request.META:
+            # WSGI knows a body by its Content-Length alone: a chunked one would be read as no body at all, and
+            # “capture 1.00” as “capture everything”.
+            response = problem(request, http_status=411, detail="Send the body with a Content-Length, not in chunks.")
         else:
             response = self.get_response(request)
         response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]

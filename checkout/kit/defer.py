@@ -12,6 +12,8 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
+from checkout.kit.failpoints import reach
+
 log = structlog.get_logger(__name__)
 
 _EXPIRES_SECONDS = 10
@@ -58,6 +60,7 @@ def ring(name: str) -> bool:
 
     A waiting ring is heard after this call's commit, since `heard` runs before the worker looks at the rows.
     """
+    reach("ring.before")
     try:
         if _redis.set(f"doorbell:{name}", 1, nx=True, px=1000):
             celery.current_app.send_task(name, expires=_EXPIRES_SECONDS, ignore_result=True, retry=False)

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 import uuid
+from datetime import datetime
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DIGITS = {character: value for value, character in enumerate(_ALPHABET)}
@@ -29,6 +30,11 @@ def uuid7() -> uuid.UUID:
         _last = moment = max(moment, _last + 1)
     tail = int.from_bytes(os.urandom(8), "big") & (1 << 62) - 1
     return uuid.UUID(int=(moment >> 12) << 80 | 0x7 << 76 | (moment & 0xFFF) << 64 | 0b10 << 62 | tail)
+
+
+def first_id_at(moment: datetime) -> uuid.UUID:
+    """The smallest UUIDv7 of a moment: a row made since then has a greater key, one made before a smaller one."""
+    return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 def base62(number: int, length: int) -> str:

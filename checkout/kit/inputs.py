@@ -21,7 +21,7 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):
-            raise serializers.ValidationError("Must be an object.", code="invalid_type")
+            raise serializers.ValidationError({"non_field_errors": ["Must be an object."]}, code="invalid_type")
         unknown = sorted(set(data) - set(self.fields))
         errors = {name: [serializers.ErrorDetail("There is no such field.", "unknown_field")] for name in unknown[:20]}
         try:

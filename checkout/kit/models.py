@@ -15,6 +15,11 @@ class User(AbstractUser):
     class Meta(AbstractUser.Meta):
         verbose_name = "user"
 
+    @property
+    def public_id(self) -> str:
+        """The name that the audit knows a person by, within the length it keeps."""
+        return f"user:{self.username}"[:64]
+
 
 class AuditEntry(models.Model):
     """One thing somebody or something did to money, configuration, keys or people. A trigger keeps it append-only."""
@@ -85,3 +90,58 @@ class PublicModel(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+
+class Approval(PublicModel):
+    """Something that one person asked for and another must agree to; bound to a hash of what exactly was asked."""
+
+    PUBLIC_PREFIX = "apr"
+
+    class Status(models.TextChoices):
+        REQUESTED = "requested"
+        APPROVED = "approved"
+        REJECTED = "rejected"
+        EXPIRED = "expired"
+
+    kind = models.CharField(max_length=60)
+    object_id = models.CharField(max_length=64)
+    payload = models.JSONField()
+    payload_hash = models.CharField(max_length=64)
+    reason = models.CharField(max_length=500)
+    evidence = models.CharField(max_length=2000, blank=True)
+    status = models.CharField(max_length=10, choices=Status, default=Status.REQUESTED)
+    maker = models.ForeignKey(User, on_delete=models.PROTECT, related_name="approvals_made")
+    checker = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="approvals_checked")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(status__in=["requested", "approved", "rejected", "expired"]), name="approval_status"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(checker=None) | ~models.Q(status="approved", checker=models.F("maker")),
+                name="approval_maker_is_not_checker",
+            ),
+        ]
+        indexes = [models.Index(fields=["object_id", "kind"], name="approval_by_object")]
+
+
+class Heartbeat(models.Model):
+    """When a process was last alive: one row per process, written over and over."""
+
+    name = models.CharField(max_length=20)
+    host = models.CharField(max_length=80, blank=True)
+    pid = models.PositiveIntegerField()
+    beat_at = models.DateTimeField()
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["name", "-beat_at"]
+        constraints = [models.UniqueConstraint(fields=["name", "host", "pid"], name="heartbeat_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.host} {self.pid}"

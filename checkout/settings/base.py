@@ -5,8 +5,10 @@ from typing import Any
 
 import environ
 import structlog
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from checkout.kit.card_numbers import scrub_event
 from checkout.settings import policy
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -27,6 +29,7 @@ DEBUG = False
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 PUBLIC_URL = env("PUBLIC_URL", default="http://127.0.0.1:8000")
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+ENVIRONMENT_NAME = env("ENVIRONMENT_NAME", default="test")  # shown on every page of the desk
 
 # --- Applications -------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -64,6 +67,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
+    "csp.middleware.CSPMiddleware",
 ]
 ROOT_URLCONF = "checkout.urls"
 WSGI_APPLICATION = "checkout.wsgi.application"
@@ -112,6 +116,10 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Whether an endpoint in test mode may be on this machine, over plain http: for whoever develops one.
+WEBHOOK_ALLOW_LOOPBACK = False
+FAILPOINTS = False  # only the test settings let a test reach into an act
+
 # --- Redis and Celery ---------------------------------------------------------------------------------------------
 REDIS_URL = env("REDIS_URL")
 CELERY_BROKER_URL = REDIS_URL
@@ -136,6 +144,7 @@ CELERY_TASK_DEFAULT_QUEUE = "reports"
 CELERY_TASK_ROUTES = {
     "payments.run_due": {"queue": "money"},
     "payments.apply_notices": {"queue": "notices"},
+    "merchants.deliver_webhooks": {"queue": "webhooks"},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
@@ -150,6 +159,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "payments.expire",
         "schedule": 30.0,
         "options": {"expires": 30},
+    },
+    "forget events that merchants were told of long ago": {
+        "task": "merchants.forget_old_events",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
     },
 }
 
@@ -202,6 +216,50 @@ SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
+# The desk's own scripts need eval, its widgets set styles; nothing is loaded from or sent to anywhere else.
+CONTENT_SECURITY_POLICY = {
+    "EXCLUDE_URL_PREFIXES": ["/v1/", "/pay/", "/health/"],
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "script-src": ["'self'", "'unsafe-eval'"],
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    },
+}
+UNFOLD = {
+    "SITE_TITLE": "Checkout",
+    "SITE_HEADER": "Checkout",
+    "SITE_SUBHEADER": "Operations desk",
+    "SITE_URL": None,
+    "SITE_SYMBOL": "credit_card",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("desk/icon.svg")}],
+    "STYLES": [lambda request: static("desk/desk.css")],
+    "ENVIRONMENT": "checkout.admin_site.environment",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "6px",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(96.8% .018 250)",
+            "100": "oklch(93.2% .035 250)",
+            "200": "oklch(87.5% .062 250)",
+            "300": "oklch(79.5% .095 250)",
+            "400": "oklch(70.5% .125 252)",
+            "500": "oklch(61.5% .145 254)",
+            "600": "oklch(53% .15 256)",
+            "700": "oklch(46.5% .135 257)",
+            "800": "oklch(40.5% .11 257)",
+            "900": "oklch(35.5% .085 257)",
+            "950": "oklch(27% .065 258)",
+        },
+    },
+    "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "checkout.admin_site.navigation"},
+    "COMMAND": {"search_callback": "checkout.admin_site.search"},
+}
 
 # --- Language, time, static files ---------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -235,6 +293,7 @@ LOGGING = {
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 # Tracebacks without local variables: a frame may hold a card number.
                 structlog.processors.format_exc_info,
+                scrub_event,
                 structlog.processors.JSONRenderer(),
             ],
         }

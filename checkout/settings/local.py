@@ -3,3 +3,4 @@
 from checkout.settings.base import *  # noqa: F403
 
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", "web"]
+WEBHOOK_ALLOW_LOOPBACK = True

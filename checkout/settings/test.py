@@ -7,5 +7,7 @@ for _name in ("SECRET_KEY", "FERNET_KEYS", "FINGERPRINT_KEY", "API_KEY_HASH_KEY"
 
 from checkout.settings.base import *  # noqa: E402, F403
 
+FAILPOINTS = True
+WEBHOOK_ALLOW_LOOPBACK = True
 ALLOWED_HOSTS = ["*"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,12 +1,15 @@
 """What may a merchant ask for, in which words? Every wrong field is named in one answer."""
 
 import re
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from rest_framework import serializers
 
 from checkout.kit import clock
+from checkout.kit.card_numbers import passes_luhn
 from checkout.kit.inputs import (
     Boolean,
     Choice,
@@ -23,10 +26,12 @@ from checkout.settings import policy
 from gateways.base import CardData
 from payments.models import Payment
 from payments.services import PaymentOrder
-from payments.vault import brand_of, holds_sensitive_data, passes_luhn
+from payments.vault import brand_of, holds_sensitive_data
 
 _MAX_METADATA, _MAX_METADATA_KEY, _MAX_METADATA_VALUE = 50, 40, 500
-_FORBIDDEN_KEYS = {"cvv", "cvc", "cvv2", "cvc2", "cid", "pan", "card_number", "cardnumber", "pin", "track", "track2"}
+_FORBIDDEN_KEYS = re.compile(
+    r"(card|security|verification)?(cvv|cvc|cid)2?(code|value|number)?|(card)?pan|cardnumber|pin|track[12]?"
+)
 _EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}\Z"
 )
@@ -58,7 +63,18 @@ class Reference(Identifier):
         return value
 
 
-class Email(Text):
+class HolderName(FreeText):
+    """The name on a card: letters, marks, digits, spaces and punctuation, and not without a letter."""
+
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
+        kinds = {unicodedata.category(character)[0] for character in value}
+        if value and ("L" not in kinds or kinds & {"S"}):
+            raise serializers.ValidationError("Is not a name.", "invalid_name")
+        return value
+
+
+class Email(FreeText):
     """One plain e-mail address."""
 
     def to_internal_value(self, data: Any) -> str:
@@ -66,6 +82,27 @@ class Email(Text):
         if len(value) > 254 or not _EMAIL.match(value):
             raise serializers.ValidationError("Is not an e-mail address.", "invalid_email")
         return value
+
+
+class ReturnUrl(FreeText):
+    """An address of the merchant's own: https, or http on this machine; without user name or fragment."""
+
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
+        if value and not _is_return_url(value):
+            raise serializers.ValidationError("Must be an https address of your own.", "invalid_url")
+        return value
+
+
+def _is_return_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    is_local = parts.scheme == "http" and host in ("localhost", "127.0.0.1")
+    is_plain = not (parts.username or parts.password or parts.fragment or set(text) & set(" \\<>\"'"))
+    return len(text) <= 2000 and text.isascii() and bool(host) and is_plain and (parts.scheme == "https" or is_local)
 
 
 class Metadata(serializers.DictField):
@@ -88,7 +125,7 @@ class Metadata(serializers.DictField):
                 refuse(f"A key has 1 to {_MAX_METADATA_KEY} characters, a value up to {_MAX_METADATA_VALUE}.")
             if not (is_printable(key) and is_printable(value)):
                 refuse("Holds a character that cannot be printed.", "unprintable")
-            if key.lower().replace("-", "_") in _FORBIDDEN_KEYS:
+            if _FORBIDDEN_KEYS.fullmatch(re.sub("[^a-z0-9]", "", key.lower())):
                 refuse("Holds card or account data, which belongs nowhere but in card fields.", "card_data")
             no_card_data(key)
             no_card_data(value)
@@ -102,10 +139,10 @@ class CardInput(StrictSerializer):
     exp_month = Integer(help_text="1 to 12.")
     exp_year = Integer(help_text="Four digits.")
     cvv = Text(help_text="3 digits, 4 for American Express. Never kept after the payment is authorized.")
-    holder_name = FreeText(max_length=100, required=False, default="")
+    holder_name = HolderName(max_length=100, required=False, default="")
 
     def validate_number(self, value: str) -> str:
-        if not re.fullmatch(r"[0-9]{12,19}", value) or not passes_luhn(value):
+        if not re.fullmatch(r"[1-9][0-9]{11,18}", value) or not passes_luhn(value):
             raise serializers.ValidationError("Is not a card number.", "invalid_card_number")
         return value
 
@@ -166,9 +203,24 @@ class CreatePaymentInput(StrictSerializer):
     description = FreeText(max_length=255, required=False, default="")
     customer_email = Email(required=False, default="")
     metadata = Metadata(required=False, default=dict)
+    return_url = ReturnUrl(
+        required=False,
+        default="",
+        help_text="Where the customer comes back to when the card's bank wanted to see them (3-D Secure).",
+    )
+    verify_only = Boolean(
+        required=False, default=False, help_text="Only check the card: the amount must be 0, and nothing is reserved."
+    )
 
-    def validate_amount(self, value: int) -> int:
-        return positive_amount(value)
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs["verify_only"]:
+            try:
+                positive_amount(attrs["amount"])
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({"amount": error.detail}) from None
+        elif attrs["amount"] != 0:
+            raise serializers.ValidationError({"amount": "Must be 0 to only verify a card."}, "amount_not_zero")
+        return attrs
 
     def order(self, default_country: str) -> PaymentOrder:
         """What the validated words ask for."""
@@ -176,11 +228,12 @@ class CreatePaymentInput(StrictSerializer):
         return PaymentOrder(
             amount=Money(data["amount"], data["currency"]),
             country=data.get("country", default_country),
-            capture_mode=Payment.CaptureMode(data["capture"]),
+            capture_mode=Payment.CaptureMode("manual" if data["verify_only"] else data["capture"]),
             merchant_reference=data["merchant_reference"],
             description=data["description"],
             customer_email=data["customer_email"],
             metadata=data["metadata"],
+            return_url=data["return_url"],
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from checkout.kit.money import CURRENCY_DECIMALS
+from payments import selectors
 from payments.models import Attempt, Card, Payment, Refund
 from payments.statuses import AttemptStatus, Operation, RefundStatus, Status
 
@@ -53,10 +54,18 @@ def payment_json(payment: Payment) -> dict[str, Any]:
         "metadata": payment.metadata,
         "decline_code": payment.decline_code or None,
         "decline_message": DECLINE_MESSAGES.get(payment.decline_code),
+        "next_action": _next_action(payment),
         "cancel_requested": payment.cancel_requested_at is not None,
         "created_at": _time(payment.created_at),
         "expires_at": _time(payment.expires_at),
     }
+
+
+def _next_action(payment: Payment) -> dict[str, str] | None:
+    """Where the customer must go, while the payment waits for them. One query, for such payments only."""
+    if payment.status != Status.REQUIRES_ACTION:
+        return None
+    return {"type": "redirect", "url": selectors.action_url_of(payment)}
 
 
 def card_json(card: Card) -> dict[str, Any]:
@@ -138,6 +147,13 @@ class MaskedMethodOutput(serializers.Serializer):
     card = MaskedCardOutput()
 
 
+class NextActionOutput(serializers.Serializer):
+    """What the customer has to do before the payment can go on."""
+
+    type = serializers.ChoiceField(choices=["redirect"])
+    url = serializers.CharField()
+
+
 class PaymentOutput(serializers.Serializer):
     """A payment."""
 
@@ -160,6 +176,7 @@ class PaymentOutput(serializers.Serializer):
     metadata = serializers.DictField(child=serializers.CharField(allow_blank=True))
     decline_code = serializers.ChoiceField(choices=sorted(DECLINE_MESSAGES), allow_null=True)
     decline_message = serializers.CharField(allow_null=True)
+    next_action = NextActionOutput(allow_null=True)
     cancel_requested = serializers.BooleanField()
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
@@ -257,3 +274,8 @@ class ProblemOutput(serializers.Serializer):
     instance = serializers.CharField()
     request_id = serializers.CharField()
     errors = FieldErrorOutput(many=True, required=False)  # type: ignore[assignment]
+
+
+def problems(*codes: int) -> dict[tuple[int, str], type[ProblemOutput]]:
+    """The problem responses of an endpoint, for the schema."""
+    return {(code, "application/problem+json"): ProblemOutput for code in codes}

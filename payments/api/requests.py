@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from checkout.kit.actors import Actor
+from checkout.kit.card_numbers import holds_card_number
 from checkout.kit.errors import Refusal
 from checkout.kit.ids import parse_public_id
 from checkout.kit.inputs import StrictSerializer
@@ -31,10 +32,11 @@ class MerchantView(APIView):
 
     scopes: dict[str, str] = {}
     parameters: tuple[str, ...] = ()
+    http_method_names = ["get", "head", "post"]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        allowed = self.parameters if request.method == "GET" else ()
+        allowed = self.parameters if request.method in ("GET", "HEAD") else ()
         errors: dict[str, Any] = {}
         for name, values in request.query_params.lists():
             if name not in allowed:
@@ -111,24 +113,31 @@ class MerchantView(APIView):
         is_replay = False
         try:
             found = verb(claim)
-        except KeyTaken:
+        except (KeyTaken, Refusal) as obstacle:
+            # A refusal, too, may only mean that the first request with this key has done its work.
             row = idempotency.earlier(claim)
+            if row is None:
+                return self.refuse(obstacle, claim)
             if row.http_status:
                 return _answer(row.http_status, row.body, is_replay=True)
             is_replay, found = True, load(row.object_id)
-        except Refusal as refusal:
-            response: HttpResponse = self.handle_exception(refusal)
-            idempotency.freeze_refusal(claim, http_status=response.status_code, body=response.content.decode())
-            return response
         payment_id = getattr(found, "payment_id", found.pk)
         seconds = preferred_wait_seconds(self.request)
-        if seconds and not selectors.is_settled(payment_id):
-            waiting.until_settled(payment_id, seconds)
-            found = load(found.pk)
         is_final = selectors.is_settled(payment_id)
+        if seconds and not is_final:
+            waiting.until_settled(payment_id, seconds)
+            is_final = selectors.is_settled(payment_id)
+        if seconds or is_final:
+            found = load(found.pk)  # after asking whether it is final: what is frozen is never older than that
         body = dumps(document(found))
         kept = idempotency.freeze(claim, http_status=http_status if is_final else 202, body=body)
         return _answer(*kept, is_replay=is_replay)
+
+    def refuse(self, refusal: Exception, claim: Claim) -> HttpResponse:
+        """The problem that a refusal is, kept as the answer to its key."""
+        response: HttpResponse = self.handle_exception(refusal)
+        idempotency.freeze_refusal(claim, http_status=response.status_code, body=response.content.decode())
+        return response
 
 
 def _answer(http_status: int, body: str, *, is_replay: bool = False) -> HttpResponse:
@@ -143,8 +152,8 @@ def idempotency_key(request: Request) -> str:
     if header is None:
         raise ValidationError({"Idempotency-Key": ["This header is needed."]}, "idempotency_key_required")
     word = header[1:-1] if len(header) >= 2 and header[0] == header[-1] == '"' else header
-    if not _KEY.match(word):
-        message = "1 to 255 ASCII letters, digits and - _ : . are allowed."
+    if not _KEY.match(word) or holds_card_number(word):
+        message = "1 to 255 ASCII letters, digits and - _ : . are allowed, and no card number."
         raise ValidationError({"Idempotency-Key": [message]}, "idempotency_key_invalid")
     return str(word)
 

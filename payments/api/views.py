@@ -5,19 +5,21 @@ from datetime import datetime
 from typing import Any
 
 from django.http import Http404, HttpResponse
-from django.utils.dateparse import parse_datetime
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from checkout.kit.card_numbers import holds_card_number
 from checkout.kit.money import CURRENCY_DECIMALS, Money
 from payments import selectors, services
 from payments.api import inputs, outputs
 from payments.api.requests import MerchantView, page
 from payments.models import Payment, Refund
 from payments.statuses import Status
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -37,13 +39,7 @@ LIST = [
     OpenApiParameter("starting_after", str, description="The last id of the page before."),
     OpenApiParameter("ending_before", str, description="The first id of the page after."),
 ]
-PROBLEMS = dict.fromkeys((400, 401, 403, 404, 405, 409, 413, 415, 422, 503), outputs.ProblemOutput)
 MONEY = [KEY, PREFER]
-
-
-def problems(*codes: int) -> dict[int, Any]:
-    """The problem responses of an endpoint, for the schema."""
-    return {code: PROBLEMS[code] for code in codes}
 
 
 class PaymentsView(MerchantView):
@@ -69,7 +65,7 @@ class PaymentsView(MerchantView):
         responses={
             201: outputs.PaymentOutput,
             202: outputs.PaymentOutput,
-            **problems(400, 401, 403, 409, 413, 415, 422, 503),
+            **outputs.problems(400, 401, 403, 409, 411, 413, 415, 422, 503),
         },
         parameters=MONEY,
     )
@@ -103,7 +99,7 @@ class PaymentsView(MerchantView):
             OpenApiParameter("created_at_from", OpenApiTypes.DATETIME, description="This moment or later."),
             OpenApiParameter("created_at_to", OpenApiTypes.DATETIME, description="Before this moment."),
         ],
-        responses={200: outputs.PaymentListOutput, **problems(400, 401, 403)},
+        responses={200: outputs.PaymentListOutput, **outputs.problems(400, 401, 403, 503)},
     )
     def get(self, request: Request) -> Response:
         rows = selectors.payments_of(self.merchant.pk, self.mode).filter(**payment_filters(request))
@@ -119,7 +115,7 @@ class PaymentView(MerchantView):
     @extend_schema(
         operation_id="get_payment",
         summary="Get a payment",
-        responses={200: outputs.PaymentOutput, **problems(400, 401, 403, 404)},
+        responses={200: outputs.PaymentOutput, **outputs.problems(400, 401, 403, 404, 503)},
     )
     def get(self, request: Request, public_id: str) -> Response:
         return Response(outputs.payment_json(self.payment(public_id)))
@@ -143,7 +139,7 @@ class PaymentVerbView(MerchantView):
 VERB_RESPONSES = {
     200: outputs.PaymentOutput,
     202: outputs.PaymentOutput,
-    **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    **outputs.problems(400, 401, 403, 404, 409, 411, 413, 415, 422, 503),
 }
 
 
@@ -206,7 +202,7 @@ class RefundsView(MerchantView):
         responses={
             201: outputs.RefundOutput,
             202: outputs.RefundOutput,
-            **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+            **outputs.problems(400, 401, 403, 404, 409, 411, 413, 415, 422, 503),
         },
         parameters=MONEY,
     )
@@ -234,7 +230,7 @@ class RefundsView(MerchantView):
         operation_id="list_refunds",
         summary="List a payment's refunds, newest first",
         parameters=LIST,
-        responses={200: outputs.RefundListOutput, **problems(400, 401, 403, 404)},
+        responses={200: outputs.RefundListOutput, **outputs.problems(400, 401, 403, 404, 503)},
     )
     def get(self, request: Request, public_id: str) -> Response:
         rows = selectors.refunds_of(self.merchant.pk, self.mode).filter(payment=self.payment(public_id))
@@ -250,7 +246,7 @@ class RefundView(MerchantView):
     @extend_schema(
         operation_id="get_refund",
         summary="Get a refund",
-        responses={200: outputs.RefundOutput, **problems(400, 401, 403, 404)},
+        responses={200: outputs.RefundOutput, **outputs.problems(400, 401, 403, 404, 503)},
     )
     def get(self, request: Request, public_id: str) -> Response:
         refund = selectors.refund_of(self.merchant.pk, self.mode, public_id)
@@ -267,7 +263,7 @@ class AttemptsView(MerchantView):
     @extend_schema(
         operation_id="list_attempts",
         summary="List what was tried, where, why there, and with what outcome",
-        responses={200: outputs.AttemptListOutput, **problems(400, 401, 403, 404)},
+        responses={200: outputs.AttemptListOutput, **outputs.problems(400, 401, 403, 404, 503)},
     )
     def get(self, request: Request, public_id: str) -> Response:
         attempts = selectors.attempts_of(self.payment(public_id))
@@ -302,6 +298,8 @@ def payment_filters(request: Request) -> dict[str, Any]:
             filters[lookup] = value
             if not re.fullmatch(r"[A-Za-z0-9_\-.:/#]{1,100}", value, re.ASCII):
                 refuse(name, "Only ASCII letters, digits and - _ . : / # are allowed.")
+            elif holds_card_number(value):
+                refuse(name, "Holds a card number, which nothing can be found by.")
     for name, lookup in (("created_at_from", "created_at__gte"), ("created_at_to", "created_at__lt")):
         if (value := query.get(name)) is not None:
             moment = _moment(value)
@@ -314,8 +312,8 @@ def payment_filters(request: Request) -> dict[str, Any]:
 
 
 def _moment(text: str) -> datetime | None:
+    """A time as RFC 3339 writes it, which says its zone."""
     try:
-        moment = parse_datetime(text)
+        return datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
     except ValueError:
         return None
-    return moment if moment is not None and moment.tzinfo is not None else None

@@ -6,18 +6,30 @@ from payments.services.create import PaymentOrder, confirm_payment, create_payme
 from payments.services.expire import expire_due, expire_payment
 from payments.services.notices import apply_notices, receive_notice
 from payments.services.refund import refund_payment
+from payments.services.resolve import (
+    approve_settlement_by_hand,
+    ask_now,
+    cancel_by_reference,
+    hasten_after_recovery,
+    request_settlement_by_hand,
+)
 from payments.services.run import run_due
 
 __all__ = [
     "PaymentOrder",
     "apply_notices",
+    "approve_settlement_by_hand",
+    "ask_now",
+    "cancel_by_reference",
     "cancel_payment",
     "capture_payment",
     "confirm_payment",
     "create_payment",
     "expire_due",
     "expire_payment",
+    "hasten_after_recovery",
     "receive_notice",
     "refund_payment",
+    "request_settlement_by_hand",
     "run_due",
 ]

@@ -39,6 +39,7 @@ def add_follower(
     refund: Refund | None = None,
     delay_seconds: float = 0,
     retry_count: int = 0,
+    reverses: Attempt | None = None,
 ) -> Attempt:
     """Add a capture, void or refund attempt, at the gateway that holds the authorization, to what is being written."""
     return _add(
@@ -50,6 +51,7 @@ def add_follower(
         refund=refund,
         delay_seconds=delay_seconds,
         retry_count=retry_count,
+        reverses=reverses,
     )
 
 

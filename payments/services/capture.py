@@ -1,8 +1,7 @@
 """How is reserved money taken?"""
 
-from django.db import transaction
-
 from checkout.kit.actors import Actor
+from checkout.kit.durable import durable
 from checkout.kit.money import Money
 from gateways.base import Capability
 from payments import idempotency, selectors
@@ -14,7 +13,7 @@ from payments.services.changes import Changes
 from payments.statuses import PAYMENT, Event, Operation
 
 
-@transaction.atomic(durable=True)
+@durable("capture")
 def capture_payment(
     *, payment: Payment, actor: Actor, amount: Money | None = None, claim: Claim | None = None, reason: str = ""
 ) -> Payment:

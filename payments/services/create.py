@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import transaction
-
 from checkout.kit import clock
 from checkout.kit.actors import Actor
+from checkout.kit.durable import durable
 from checkout.kit.ids import uuid7
 from checkout.kit.money import Money
 from checkout.settings import policy
@@ -27,7 +26,10 @@ from payments.statuses import PAYMENT, Event
 
 @dataclass(frozen=True)
 class PaymentOrder:
-    """What a merchant asks for. `country` is the customer's, ISO 3166-1 alpha-2."""
+    """What a merchant asks for. `country` is the customer's, ISO 3166-1 alpha-2; an amount of zero verifies the card.
+
+    `return_url` is where the customer comes back to after a challenge of the card's bank.
+    """
 
     amount: Money
     country: str
@@ -37,6 +39,7 @@ class PaymentOrder:
     description: str = ""
     customer_email: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
+    return_url: str = ""
 
 
 def create_payment(
@@ -58,7 +61,7 @@ def create_payment(
     if confirm and card is None:
         raise PaymentMethodMissing()
     route = gateway_selectors.route_or_refuse(**_question(order, mode))
-    with transaction.atomic(durable=True):
+    with durable("create"):
         key = uuid7()
         idempotency.claim(claim, object_id=key)
         now = clock.now()
@@ -75,6 +78,7 @@ def create_payment(
             description=order.description,
             customer_email=order.customer_email,
             metadata=order.metadata,
+            return_url=order.return_url,
             created_at=now,
             expires_at=clock.seconds_from_now(policy.CREATED_EXPIRY_SECONDS),
         )
@@ -106,7 +110,7 @@ def confirm_payment(
         amount=payment.amount, country=payment.country, payment_method_type=payment.payment_method_type
     )
     route = gateway_selectors.route_or_refuse(**_question(order, payment.mode))
-    with transaction.atomic(durable=True):
+    with durable("confirm"):
         idempotency.claim(claim, object_id=payment.pk)
         payment = selectors.lock_payment(payment.pk)
         is_late = payment.expires_at is not None and payment.expires_at <= clock.now()

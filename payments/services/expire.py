@@ -1,11 +1,11 @@
 """What ends by itself? Created payments nobody confirms, authorizations nobody captures, and what may not be kept."""
 
-from django.db import transaction
-
 from checkout.kit.actors import Actor
+from checkout.kit.durable import durable
 from payments import idempotency, selectors, vault
 from payments.models import Payment
 from payments.services.attempts import add_follower
+from payments.services.cancel import end_challenge
 from payments.services.changes import Changes
 from payments.statuses import Event, Operation, Status
 
@@ -22,20 +22,28 @@ def expire_due(*, actor: Actor) -> int:
     return len(payments)
 
 
-@transaction.atomic(durable=True)
+@durable("expire")
 def expire_payment(*, payment: Payment, actor: Actor) -> Payment:
-    """Expire a created payment; of an authorized one, release the money first: it expires when its void succeeds."""
+    """Expire a created payment; of an authorized one, release the money first: it expires when its void succeeds.
+
+    One that waits for its customer expires when it is certain at the gateway that it never charges.
+    """
     payment = selectors.lock_payment(payment.pk)
     changes = Changes(payment, actor)
     if payment.status == Status.CREATED:
         changes.advance(Event.EXPIRE)
         vault.forget_secret(payment_id=payment.pk)
+    elif payment.status == Status.REQUIRES_ACTION:
+        end_challenge(payment)
     elif payment.status == Status.AUTHORIZED and not selectors.in_flight(payment).exists():
         authorization = selectors.authorization_of(payment)
         assert authorization is not None
-        add_follower(
-            changes=changes, operation=Operation.VOID, parent=authorization, amount_minor=payment.authorized_minor
-        )
-        changes.note("void_requested")
+        if payment.authorized_minor:
+            add_follower(
+                changes=changes, operation=Operation.VOID, parent=authorization, amount_minor=payment.authorized_minor
+            )
+            changes.note("void_requested")
+        else:  # a verification holds no money that could be released
+            changes.advance(Event.EXPIRE)
     changes.write()
     return payment

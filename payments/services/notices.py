@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping
 
-from django.db import transaction
-
-from checkout.kit import clock
+from checkout.kit import alerts, clock
+from checkout.kit.card_numbers import scrub
 from checkout.kit.defer import defer
+from checkout.kit.durable import durable
 from gateways.base import NoticeRefused
 from gateways.models import Gateway, Notice
+from gateways.outcomes import Outcome
 from gateways.registry import adapter_class
-from payments import selectors, vault
+from payments import selectors
 from payments.models import Attempt
 from payments.services.attempts import RUN_DUE
-from payments.statuses import AttemptStatus, NextAction
+from payments.statuses import IN_FLIGHT, AttemptStatus, NextAction, Operation
 
 APPLY_NOTICES = "payments.apply_notices"
 _BATCH_COUNT = 200
+_BUSY = (AttemptStatus.CREATED, AttemptStatus.SENT)  # somebody is at it, or about to be
 
 
 def receive_notice(*, gateway: Gateway, headers: Mapping[str, str], body: bytes) -> int:
@@ -25,10 +27,10 @@ def receive_notice(*, gateway: Gateway, headers: Mapping[str, str], body: bytes)
     """
     now = clock.now()
     notices = adapter_class(gateway.adapter)(gateway.secrets).parse_notice(headers, body, now.timestamp())
-    text = vault.scrub(body.decode("utf-8", "replace")).replace("\x00", "")
+    text = scrub(body.decode("utf-8", "replace")).replace("\x00", "")
     if any(len(notice.notice_id) > 100 or len(notice.reference) > 100 for notice in notices):
         raise NoticeRefused("an id in the notice is too long")
-    with transaction.atomic(durable=True):
+    with durable("receive_notice"):
         before = Notice.objects.filter(gateway=gateway, notice_id__in=[notice.notice_id for notice in notices]).count()
         Notice.objects.bulk_create(
             (
@@ -37,6 +39,8 @@ def receive_notice(*, gateway: Gateway, headers: Mapping[str, str], body: bytes)
                     notice_id=notice.notice_id,
                     reference=notice.reference,
                     outcome=notice.result.outcome,
+                    amount_minor=notice.result.amount_minor,
+                    currency=notice.result.currency,
                     body=text,
                     received_at=now,
                 )
@@ -48,33 +52,56 @@ def receive_notice(*, gateway: Gateway, headers: Mapping[str, str], body: bytes)
     return len(notices) - before
 
 
-@transaction.atomic(durable=True)
+@durable("apply_notices")
 def apply_notices() -> int:
     """Act upon the notices that wait, a batch at a time: what they speak of is due to be asked about now.
 
     An attempt that somebody is sending at this moment is left to them: their answer is on its way, and if it is lost
-    the attempt is asked about anyway. Returns how many notices were dealt with.
+    the attempt is asked about anyway. One that had been given up, and is now said to have succeeded, is asked about
+    too. Returns how many notices were dealt with.
     """
     notices = list(
         Notice.objects.select_for_update(skip_locked=True)
         .filter(status=Notice.Status.WAITING)
         .order_by("id")[:_BATCH_COUNT]
     )
+    attempts = selectors.attempts_by_reference(notice.reference for notice in notices)
     matched, due = [], []
     for notice in notices:
-        attempt = selectors.attempt_by_reference(notice.reference)
+        attempt = attempts.get(notice.reference)
         if attempt is None or attempt.gateway_id != notice.gateway_id:
             continue
         matched.append(notice.pk)
-        if attempt.status in (AttemptStatus.PENDING, AttemptStatus.UNKNOWN):
+        if _is_news(notice, attempt):
             due.append(attempt.pk)
+        if _differs(notice, attempt):
+            alerts.raise_alert(
+                kind="notice_differs",
+                object_id=attempt.public_id,
+                severity="critical",
+                message=f"A notice of {attempt.reference} speaks of another amount than {attempt.amount}.",
+            )
     now = clock.now()
     rows = Notice.objects.filter(pk__in=[notice.pk for notice in notices])
     rows.filter(pk__in=matched).update(status=Notice.Status.APPLIED, applied_at=now)
     rows.exclude(pk__in=matched).update(status=Notice.Status.UNMATCHED)
     if due:
-        Attempt.objects.filter(
-            pk__in=due, status__in=[AttemptStatus.PENDING, AttemptStatus.UNKNOWN], next_action=NextAction.ASK
-        ).update(next_action_at=now)
+        Attempt.objects.filter(pk__in=due, next_action=NextAction.ASK).exclude(status__in=_BUSY).update(
+            next_action_at=now
+        )
         defer(RUN_DUE)
     return len(notices)
+
+
+def _is_news(notice: Notice, attempt: Attempt) -> bool:
+    """Whether the gateway should be asked: the outcome is open, or the notice contradicts the one we know."""
+    if attempt.status in IN_FLIGHT:
+        return attempt.status not in _BUSY
+    return attempt.status != AttemptStatus.SUCCEEDED and notice.outcome == Outcome.SUCCEEDED
+
+
+def _differs(notice: Notice, attempt: Attempt) -> bool:
+    """Whether a notice of success claims another amount; a void's names the whole authorization, whatever was asked."""
+    if notice.outcome != Outcome.SUCCEEDED or attempt.operation == Operation.VOID or notice.amount_minor is None:
+        return False
+    return (notice.amount_minor, notice.currency) != (attempt.amount_minor, attempt.currency)

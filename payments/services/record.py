@@ -12,21 +12,34 @@ from django.db import transaction
 from checkout.kit import alerts, clock
 from checkout.kit.actors import Actor
 from checkout.kit.defer import defer
+from checkout.kit.durable import durable
 from checkout.kit.statuses import advance
 from checkout.settings import policy
 from gateways import selectors as gateway_selectors
 from gateways import services as gateway_services
 from gateways.client import Answer
+from gateways.models import GatewayCall
 from gateways.outcomes import DeclineCode, GatewayResult, Outcome
 from ledger import fees, recipes
 from ledger import selectors as ledger_selectors
 from ledger import services as ledger
+from ledger.recipes import MerchantFact
 from payments import selectors, vault, waiting
 from payments.models import Attempt, Evidence, Payment
 from payments.services.attempts import RUN_DUE, add_charge, add_follower
 from payments.services.changes import Changes
 from payments.services.refund import _refund
-from payments.statuses import ATTEMPT, IN_FLIGHT, AttemptEvent, AttemptStatus, Event, NextAction, Operation, RefundEvent
+from payments.statuses import (
+    ATTEMPT,
+    IN_FLIGHT,
+    AttemptEvent,
+    AttemptStatus,
+    Event,
+    NextAction,
+    Operation,
+    RefundEvent,
+    Status,
+)
 
 _CHANGING_FIELDS = (
     "status",
@@ -35,12 +48,13 @@ _CHANGING_FIELDS = (
     "next_action",
     "next_action_at",
     "asked_count",
+    "action_url",
     "finished_at",
 )
 _SOURCES = {"fetch": Evidence.Source.INQUIRY, "cancel_by_reference": Evidence.Source.CANCEL}
 
 
-@transaction.atomic(durable=True)
+@durable("record")
 def record_answer(*, answer: Answer, actor: Actor) -> None:
     """Record what a gateway answered about an attempt, and everything that follows from it."""
     payment_id, attempt_id = answer.call.tag
@@ -49,7 +63,35 @@ def record_answer(*, answer: Answer, actor: Actor) -> None:
     payment = attempt.payment
     source = _SOURCES.get(answer.call.verb, Evidence.Source.RESPONSE)
     result = _believed(attempt, answer.result, source)
+    record_result(
+        payment=payment,
+        attempt=attempt,
+        result=result,
+        source=source,
+        actor=actor,
+        call=gateway_services.call_record(answer),
+        is_refusal=answer.http_status is not None,
+    )
+
+
+def record_result(
+    *,
+    payment: Payment,
+    attempt: Attempt,
+    result: GatewayResult,
+    source: str,
+    actor: Actor,
+    call: GatewayCall | None = None,
+    is_refusal: bool = False,
+) -> None:
+    """Keep what was learned of an attempt as evidence and draw the conclusions. Expects the payment to be locked.
+
+    `is_refusal` is whether a gateway answered that it would not process the request, `call` the conversation.
+    """
+    attempt.payment = payment
     recorder = _Recorder(payment, attempt, actor)
+    if call is not None:
+        recorder.changes.add(call)
     recorder.changes.add(
         Evidence(
             attempt=attempt,
@@ -61,8 +103,7 @@ def record_answer(*, answer: Answer, actor: Actor) -> None:
             detail=result.detail[:200],
         )
     )
-    recorder.changes.add(gateway_services.call_record(answer))
-    recorder.apply(result, source, is_refusal=answer.http_status is not None)
+    recorder.apply(result, source, is_refusal=is_refusal)
 
 
 def _believed(attempt: Attempt, result: GatewayResult, source: str) -> GatewayResult:
@@ -71,9 +112,10 @@ def _believed(attempt: Attempt, result: GatewayResult, source: str) -> GatewayRe
         return GatewayResult.unknown("the gateway could not be asked")
     if source == Evidence.Source.CANCEL or result.outcome is not Outcome.SUCCEEDED:
         return result
+    is_void = attempt.operation == Operation.VOID  # it releases the whole, and its answer may name any amount
     is_ours = (
         result.reference in ("", attempt.reference)
-        and result.amount_minor in (None, attempt.amount_minor)
+        and (is_void or result.amount_minor in (None, attempt.amount_minor))
         and result.currency in ("", attempt.currency)
     )
     if is_ours:
@@ -99,11 +141,17 @@ class _Recorder:
     def apply(self, result: GatewayResult, source: str, *, is_refusal: bool) -> None:
         """Move the attempt, then what hangs on it."""
         attempt = self.attempt
-        if attempt.status not in IN_FLIGHT:
-            if result.outcome is Outcome.SUCCEEDED and attempt.status != AttemptStatus.SUCCEEDED:
-                self._alert("late_success", f"{attempt.gateway.name} charged {attempt.reference} after all.")
-            self.changes.write()
-            return
+        if attempt.status in IN_FLIGHT:
+            self._move(result, source, is_refusal=is_refusal)
+        else:
+            self._hear_late(result, source)
+        attempt.save(update_fields=_CHANGING_FIELDS)
+        self.changes.write()
+        self._post()
+        transaction.on_commit(lambda: waiting.announce(self.payment.pk))
+
+    def _move(self, result: GatewayResult, source: str, *, is_refusal: bool) -> None:
+        attempt = self.attempt
         if source == Evidence.Source.CANCEL:
             if result.outcome is Outcome.SUCCEEDED:
                 self._finish(AttemptEvent.ABANDON)
@@ -128,6 +176,8 @@ class _Recorder:
             attempt.gateway_reference = attempt.gateway_reference or result.gateway_reference
             if attempt.status != AttemptStatus.PENDING:
                 advance(attempt, ATTEMPT, AttemptEvent.PEND)
+            if result.action_url and not attempt.action_url:
+                self._challenge(result.action_url)
             self._ask_again()
         else:  # also a replay that was not sent: that says nothing of the first sending
             is_missing = source == Evidence.Source.INQUIRY and not result.is_found
@@ -137,14 +187,47 @@ class _Recorder:
                 self._not_found()
             else:
                 self._ask_again()
-        attempt.save(update_fields=_CHANGING_FIELDS)
-        self.changes.write()
-        self._post()
-        transaction.on_commit(lambda: waiting.announce(self.payment.pk))
+
+    def _hear_late(self, result: GatewayResult, source: str) -> None:
+        """News of an attempt that has ended: its status stays, but money that moved after all is put right."""
+        attempt = self.attempt
+        attempt.next_action_at = None
+        if attempt.status == AttemptStatus.SUCCEEDED:
+            return
+        if result.outcome is Outcome.SUCCEEDED and source != Evidence.Source.CANCEL:
+            if not attempt.reversals.exists():
+                self._reverse(result)
+        elif source == Evidence.Source.INQUIRY and result.is_found and result.outcome is not Outcome.DECLINED:
+            self._ask_again()
+
+    def _reverse(self, result: GatewayResult) -> None:
+        """The gateway did what we had given up: give it back. Nobody asked for the money, so it waits in suspense."""
+        attempt = self.attempt
+        self._alert("late_success", f"{attempt.gateway.name} carried out {attempt.reference} after it was given up.")
+        attempt.gateway_reference = attempt.gateway_reference or result.gateway_reference
+        is_taken = result.captured or attempt.operation == Operation.CAPTURE
+        if is_taken:
+            self.drafts += recipes.for_late_success(amount=attempt.amount, **self._fact(attempt.reference))
+        elif attempt.operation != Operation.AUTHORIZE:
+            return  # a late void or refund moved the customer's money as asked; the alert is for a person
+        add_follower(
+            changes=self.changes,
+            operation=Operation.REFUND if is_taken else Operation.VOID,
+            parent=attempt.parent or attempt,
+            amount_minor=attempt.amount_minor,
+            reverses=attempt,
+        )
+        self.changes.note("reversal_requested")
 
     # What an attempt's end means for the payment.
 
     def _succeeded(self, result: GatewayResult) -> None:
+        if self.attempt.reverses_id:
+            if self.attempt.operation == Operation.REFUND:
+                fact = self._fact(self.attempt.reference)
+                self.drafts += recipes.for_late_success_reversed(amount=self.attempt.amount, **fact)
+            self.changes.note("reversed")
+            return
         match self.attempt.operation:
             case Operation.AUTHORIZE:
                 self._authorized(result)
@@ -160,6 +243,8 @@ class _Recorder:
     def _authorized(self, result: GatewayResult) -> None:
         payment, attempt = self.payment, self.attempt
         vault.forget_secret(payment_id=payment.pk)
+        if payment.status == Status.REQUIRES_ACTION:
+            self.changes.advance(Event.RESUME)
         payment.authorized_minor = attempt.amount_minor
         payment.expires_at = clock.seconds_from_now(policy.AUTHORIZATION_EXPIRY_SECONDS)
         self.changes.advance(Event.AUTHORIZE)
@@ -173,9 +258,11 @@ class _Recorder:
                     amount=attempt.amount,
                     reason="canceled while processing",
                 )
-        elif payment.cancel_requested_at:
+        elif payment.cancel_requested_at and payment.amount_minor:
             self._follow(Operation.VOID)
-        elif payment.capture_mode == Payment.CaptureMode.AUTOMATIC:
+        elif payment.cancel_requested_at:
+            self.changes.advance(Event.VOID)  # a verification holds no money that could be released
+        elif payment.capture_mode == Payment.CaptureMode.AUTOMATIC and payment.amount_minor:
             self._follow(Operation.CAPTURE)
 
     def _captured(self) -> None:
@@ -191,12 +278,6 @@ class _Recorder:
             tax_bps=merchant.tax_bps,
         )
         self.drafts += recipes.for_capture(
-            merchant_id=payment.merchant_id,
-            gateway_id=attempt.gateway_id,
-            mode=payment.mode,
-            reference=attempt.reference,
-            gateway_reference=attempt.gateway_reference,
-            payment_reference=payment.public_id,
             amount=attempt.amount,
             gateway_fee=fees.gateway_fee(
                 amount=attempt.amount, fee_bps=gateway.fee_bps, fixed_minor=gateway.fee_fixed_minor
@@ -204,6 +285,7 @@ class _Recorder:
             platform_fee=fee,
             tax=tax,
             release=policy.RELEASE_AT_CAPTURE,
+            **self._fact(attempt.reference),
         )
 
     def _refunded(self) -> None:
@@ -212,15 +294,7 @@ class _Recorder:
         payment.refunded_minor += attempt.amount_minor
         self.changes.advance_refund(refund, RefundEvent.SUCCEED)
         refund.save()
-        self.drafts += recipes.for_refund_succeeded(
-            merchant_id=payment.merchant_id,
-            gateway_id=attempt.gateway_id,
-            mode=payment.mode,
-            reference=refund.public_id,
-            gateway_reference=attempt.gateway_reference,
-            payment_reference=payment.public_id,
-            amount=attempt.amount,
-        )
+        self.drafts += recipes.for_refund_succeeded(amount=attempt.amount, **self._fact(refund.public_id))
 
     def _not_sent(self, result: GatewayResult) -> None:
         """A charge may go elsewhere; everything else belongs to its gateway and is tried there again, for a while."""
@@ -236,6 +310,9 @@ class _Recorder:
 
     def _refused(self, result: GatewayResult) -> None:
         attempt, refund = self.attempt, self.attempt.refund
+        if attempt.reverses_id:
+            self._alert("reversal_refused", f"{attempt.gateway.name} refused to give back {attempt.amount}.")
+            return
         match attempt.operation:
             case Operation.AUTHORIZE:
                 self._charge_refused(result)
@@ -254,6 +331,9 @@ class _Recorder:
     def _charge_refused(self, result: GatewayResult) -> None:
         """The next gateway, where the refusal was definite and not final; else the payment's end."""
         payment, attempt = self.payment, self.attempt
+        if payment.status == Status.REQUIRES_ACTION:
+            self._unchallenge(result)
+            return
         charges = list(
             payment.attempts.filter(operation=Operation.AUTHORIZE, confirmation=payment.confirmation)
             .exclude(pk=attempt.pk)
@@ -275,6 +355,25 @@ class _Recorder:
         vault.forget_secret(payment_id=payment.pk)
         payment.decline_code = result.decline_code or next((code for _, code in reversed(charges) if code), "")
         self.changes.advance(Event.DECLINE if payment.decline_code else Event.FAIL)
+
+    def _challenge(self, action_url: str) -> None:
+        """The card's bank wants to see the customer: the payment waits for them, for a while."""
+        self.attempt.action_url = action_url
+        if self.payment.status == Status.PROCESSING:
+            self.payment.expires_at = clock.seconds_from_now(policy.ACTION_EXPIRY_SECONDS)
+            self.changes.advance(Event.CHALLENGE)
+
+    def _unchallenge(self, result: GatewayResult) -> None:
+        """The customer failed the challenge, or never came: no other gateway is asked in their absence."""
+        payment = self.payment
+        vault.forget_secret(payment_id=payment.pk)
+        payment.decline_code = result.decline_code
+        if result.outcome is Outcome.DECLINED:
+            self.changes.advance(Event.DECLINE)
+        elif payment.cancel_requested_at:
+            self.changes.advance(Event.CANCEL)
+        else:
+            self.changes.advance(Event.EXPIRE)
 
     # What an attempt still waits for.
 
@@ -324,7 +423,20 @@ class _Recorder:
             refund=attempt.refund,
             delay_seconds=delay_seconds,
             retry_count=retry_count,
+            reverses=attempt.reverses,
         )
+
+    def _fact(self, reference: str) -> MerchantFact:
+        """What the ledger is told beside amounts, under the reference of the fact."""
+        payment, attempt = self.payment, self.attempt
+        return {
+            "merchant_id": payment.merchant_id,
+            "gateway_id": attempt.gateway_id,
+            "mode": payment.mode,
+            "reference": reference,
+            "gateway_reference": attempt.gateway_reference,
+            "payment_reference": payment.public_id,
+        }
 
     def _post(self) -> None:
         """File what has been drafted; as late as possible, since it locks the merchant's balance."""

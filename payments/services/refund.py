@@ -2,10 +2,9 @@
 
 import uuid
 
-from django.db import transaction
-
 from checkout.kit import clock
 from checkout.kit.actors import Actor
+from checkout.kit.durable import durable
 from checkout.kit.ids import uuid7
 from checkout.kit.money import Money
 from ledger import services as ledger
@@ -18,7 +17,7 @@ from payments.services.changes import Changes
 from payments.statuses import Operation, RefundEvent, Status
 
 
-@transaction.atomic(durable=True)
+@durable("refund")
 def refund_payment(
     *, payment: Payment, actor: Actor, amount: Money | None = None, reason: str = "", claim: Claim | None = None
 ) -> Refund:

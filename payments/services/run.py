@@ -4,10 +4,12 @@ import time
 from typing import Any
 
 import structlog
-from django.db import OperationalError, connection, transaction
+from django.conf import settings
+from django.db import OperationalError, connection
 
 from checkout.kit import clock
 from checkout.kit.actors import Actor
+from checkout.kit.durable import durable
 from checkout.settings import policy
 from gateways import services as gateway_services
 from gateways.base import GatewayRequest
@@ -46,7 +48,14 @@ def run_due(*, actor: Actor) -> int:
     claim_until = time.monotonic() + policy.RUN_SECONDS
     recorded = 0
     while True:
-        claimed = _start_due(caller, actor) if time.monotonic() < claim_until else 0
+        claimed = 0
+        try:
+            claimed = _start_due(caller, actor) if time.monotonic() < claim_until else 0
+        except OperationalError as error:
+            if not caller.is_busy:
+                raise
+            claim_until = 0.0  # the calls in flight are answered all the same, and must be recorded
+            log.warning("claims_no_more", error=type(error).__name__)
         if not claimed and not caller.is_busy:
             return recorded
         for answer in caller.take(policy.CLAIM_AGAIN_SECONDS):
@@ -71,7 +80,7 @@ def _start_due(caller: Caller, actor: Actor) -> int:
     return len(claimed)
 
 
-@transaction.atomic(durable=True)
+@durable("claim")
 def claim_due(*, limit: int, busy: list[Any]) -> dict[Any, str]:
     """Act 2: take up to `limit` due attempts under a lease, and say what each waits for.
 
@@ -126,9 +135,15 @@ def _call(attempt: Attempt, action: str) -> Call:
             gateway_reference=parent.gateway_reference if parent else attempt.gateway_reference,
             merchant_reference=payment.merchant_reference,
             country=payment.country,
+            return_url=return_url(attempt),
         ),
         tag=(payment.pk, attempt.pk),
     )
+
+
+def return_url(attempt: Attempt) -> str:
+    """Where a customer comes back to from a challenge: to us first, so that the outcome is asked for at once."""
+    return f"{settings.PUBLIC_URL.rstrip('/')}/pay/return/{attempt.reference}"
 
 
 def _needs_card(call: Call) -> bool:

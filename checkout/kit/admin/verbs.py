@@ -1,0 +1,187 @@
+"""How does an operator ask for something? By a button that leads to a page of its own, which says what will happen and
+asks why; the page calls one verb of `services`.
+
+It has its own address because Django's change view runs in a transaction, and durable verbs refuse to nest.
+"""
+
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from checkout.kit.actors import Actor
+from checkout.kit.admin.lists import DeskAdmin
+from checkout.kit.display import page_of
+from checkout.kit.errors import Refusal
+from checkout.kit.inputs import is_printable
+from checkout.kit.money import CURRENCY_DECIMALS, Money
+
+_MAJOR_UNITS = re.compile(r"[0-9]{1,12}(?:\.([0-9]{1,3}))?", re.ASCII)
+
+
+class AlreadyDone(Exception):
+    """This very form was submitted before; nothing was done again."""
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """The person at the desk, with the address they came from."""
+    return Actor.user(request.user.get_username(), request.META.get("REMOTE_ADDR", ""))
+
+
+class ReasonField(forms.CharField):
+    """Why something is done: one line that will still make sense in a year."""
+
+    def __init__(self, **options: Any) -> None:
+        options = {"label": "Reason", "max_length": 200, "help_text": "Kept in the audit with your name."} | options
+        super().__init__(widget=UnfoldAdminTextInputWidget(), **options)
+
+    def validate(self, value: str) -> None:
+        super().validate(value)
+        if not is_printable(value):
+            raise ValidationError("Holds a character that cannot be printed.")
+
+
+class MoneyField(forms.CharField):
+    """An amount in major units of one currency, as `12.50`: no commas, no exponents, no decimals the currency lacks."""
+
+    def __init__(self, *, currency: str, **options: Any) -> None:
+        self.currency = currency
+        super().__init__(widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}), **options)
+
+    def clean(self, value: Any) -> Money:
+        """The amount. Refuses (ValidationError) whatever is not plainly one."""
+        text = super().clean(value)
+        match = _MAJOR_UNITS.fullmatch(text)
+        decimals = CURRENCY_DECIMALS[self.currency]
+        if match is None:
+            raise ValidationError("Write the amount in digits with a point, such as 12.50.")
+        if len(match[1] or "") > decimals:
+            raise ValidationError(f"{self.currency} has {decimals or 'no'} decimals.")
+        amount = Money.of_decimal(Decimal(text), self.currency)
+        if not amount:
+            raise ValidationError("The amount must be more than zero.")
+        return amount
+
+
+class VerbForm(forms.Form):
+    """What every confirmation asks. The token makes one opened page good for one deed."""
+
+    reason = ReasonField()
+    token = forms.UUIDField(widget=forms.HiddenInput)
+
+    def __init__(self, data: Any = None, *, obj: Any) -> None:
+        super().__init__(data, initial={"token": uuid.uuid4()}, label_suffix="")
+        self.obj = obj
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A button on an object's page.
+
+    `act` gets the object, the actor and the form's data, calls one verb and returns what to say: a sentence, or a page
+    to show at once. `is_offered` is whether the object's status allows it, `consequence` what will happen.
+    """
+
+    name: str
+    label: str
+    icon: str
+    permission: str
+    consequence: Callable[[Any], str]
+    act: Callable[[Any, Actor, dict[str, Any]], str | dict[str, Any]]
+    is_offered: Callable[[Any], bool] = lambda obj: True
+    form_class: type[VerbForm] = VerbForm
+    is_grave: bool = False
+    result_template: str = ""
+
+
+class VerbAdmin(DeskAdmin):
+    """A model whose pages have verb buttons."""
+
+    verbs: tuple[Verb, ...] = ()
+    change_form_template = "admin/desk/change_form.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        names = f"{self.opts.app_label}_{self.opts.model_name}"
+        view = self.admin_site.admin_view(self.verb_view)
+        own = [
+            path(f"<path:object_id>/{verb.name}/", view, {"verb": verb}, name=f"{names}_{verb.name}")
+            for verb in self.verbs
+        ]
+        return own + super().get_urls()  # type: ignore[no-any-return]
+
+    def buttons(self, request: HttpRequest, obj: Any) -> list[dict[str, Any]]:
+        """The verbs that this person may ask of this object now."""
+        names = f"admin:{self.opts.app_label}_{self.opts.model_name}"
+        return [
+            {"verb": verb, "address": reverse(f"{names}_{verb.name}", args=[obj.public_id])}
+            for verb in self.verbs
+            if request.user.has_perm(verb.permission) and verb.is_offered(obj)
+        ]
+
+    def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        """What the templates of an object's page need beyond its form."""
+        return {"verb_buttons": self.buttons(request, obj)}
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], add: bool = False, obj: Any = None, **options: Any
+    ) -> HttpResponse:
+        if obj is not None:
+            context.update(self.page_context(request, obj))
+        return super().render_change_form(request, context, add=add, obj=obj, **options)  # type: ignore[no-any-return]
+
+    def verb_view(self, request: HttpRequest, object_id: str, verb: Verb) -> HttpResponse:
+        """Ask for confirmation and a reason, then act once. Refusals are shown in their own words."""
+        obj = self.get_object(request, unquote(object_id))
+        if not request.user.has_perm(verb.permission) or not self.has_view_permission(request, obj):
+            raise PermissionDenied
+        if obj is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
+        form = verb.form_class(request.POST if request.method == "POST" else None, obj=obj)
+        if request.method == "POST" and form.is_valid():
+            try:
+                done = verb.act(obj, actor_of(request), form.cleaned_data)
+            except Refusal as refusal:
+                form.add_error(None, refusal.message)
+            except ValidationError as error:
+                form.add_error(None, error.messages)  # type: ignore[arg-type]
+            except OperationalError:
+                form.add_error(None, "The database did not answer in time. Try again: nothing is ever done twice.")
+            except AlreadyDone:
+                messages.info(request, "This form was already submitted, and was not carried out again.")
+                return HttpResponseRedirect(page_of(obj))
+            else:
+                if isinstance(done, str):
+                    messages.success(request, done)
+                    return HttpResponseRedirect(page_of(obj))
+                return self._show(request, verb.result_template, obj, verb, done)
+        elif request.method != "POST" and not verb.is_offered(obj):
+            messages.warning(request, f"{verb.label} is not possible now.")
+            return HttpResponseRedirect(page_of(obj))
+        return self._show(request, "admin/desk/confirm.html", obj, verb, {"form": form})
+
+    def _show(
+        self, request: HttpRequest, template: str, obj: Any, verb: Verb, context: dict[str, Any]
+    ) -> TemplateResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": verb.label,
+            "obj": obj,
+            "verb": verb,
+            "consequence": verb.consequence(obj),
+            "back": page_of(obj),
+            **context,
+        }
+        return TemplateResponse(request, template, context)

@@ -1,0 +1,135 @@
+"""Who agreed? What one person asks for, another decides: never the maker, only while it is fresh, and only once.
+
+An approval is bound to a hash of exactly what was asked. This module calls nothing to its right: the app that owns the
+deed asks here, and carries it out itself in the transaction in which it is decided.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from django.db import transaction
+
+from checkout.kit import audit, clock
+from checkout.kit.actors import Actor
+from checkout.kit.errors import Refusal
+from checkout.kit.models import Approval, User
+from checkout.kit.statuses import StatusMachine, advance
+from checkout.settings import policy
+
+APPROVAL = StatusMachine(
+    "approval",
+    Approval.Status.REQUESTED,
+    {
+        (Approval.Status.REQUESTED, "approve"): Approval.Status.APPROVED,
+        (Approval.Status.REQUESTED, "reject"): Approval.Status.REJECTED,
+        (Approval.Status.REQUESTED, "expire"): Approval.Status.EXPIRED,
+    },
+)
+
+
+class MakerCannotCheck(Refusal):
+    """Whoever asked for something cannot agree to it, whatever else they may do."""
+
+    code = "maker_cannot_check"
+    http_status = 403
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else has to decide this: you asked for it.")
+
+
+class ApprovalNotOpen(Refusal):
+    """It has been decided already, or its time is over."""
+
+    code = "approval_not_open"
+
+    def __init__(self, *, status: str) -> None:
+        super().__init__(f"This request is {status} and can no longer be decided.")
+
+
+class ApprovalChanged(Refusal):
+    """What is to be approved is not what was asked for."""
+
+    code = "approval_changed"
+
+    def __init__(self) -> None:
+        super().__init__("This request is no longer what was asked for. Reject it and ask again.")
+
+
+class AlreadyRequested(Refusal):
+    """The same is waiting for a decision already."""
+
+    code = "already_requested"
+
+    def __init__(self) -> None:
+        super().__init__("This has been asked for already and waits for somebody's decision.")
+
+
+def request(
+    *, kind: str, obj: Any, payload: dict[str, Any], reason: str, evidence: str = "", maker: User, actor: Actor
+) -> Approval:
+    """Ask for something that needs a second person. Refuses: AlreadyRequested. Runs in the caller's transaction."""
+    open_ones = Approval.objects.filter(kind=kind, object_id=obj.public_id, status=Approval.Status.REQUESTED)
+    if open_ones.filter(expires_at__gt=clock.now()).exists():
+        raise AlreadyRequested()
+    open_ones.update(status=APPROVAL.after(Approval.Status.REQUESTED, "expire"))
+    approval = Approval.objects.create(
+        kind=kind,
+        object_id=obj.public_id,
+        payload=payload,
+        payload_hash=hash_of(kind, obj.public_id, payload),
+        reason=reason,
+        evidence=evidence,
+        maker=maker,
+        expires_at=clock.seconds_from_now(policy.APPROVAL_EXPIRY_SECONDS),
+    )
+    audit.record(actor=actor, verb=f"{kind}.request", obj=obj, reason=reason, after=payload)
+    return approval
+
+
+def approve(*, approval: Approval, checker: User) -> Approval:
+    """Agree; whoever calls this carries the deed out in the same transaction, so it is executed once or not at all.
+
+    Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged.
+    """
+    approval = _open(approval, checker)
+    if approval.payload_hash != hash_of(approval.kind, approval.object_id, approval.payload):
+        raise ApprovalChanged()
+    return _decide(approval, "approve", checker)
+
+
+@transaction.atomic
+def reject(*, approval: Approval, checker: User, reason: str, actor: Actor) -> Approval:
+    """Say no. The maker may withdraw what they asked for. Refuses: ApprovalNotOpen."""
+    approval = _lock(approval)
+    _decide(approval, "reject", checker)
+    audit.record(actor=actor, verb=f"{approval.kind}.reject", obj=approval, reason=reason, after=approval.payload)
+    return approval
+
+
+def hash_of(kind: str, object_id: str, payload: dict[str, Any]) -> str:
+    """SHA-256 of what is asked for, in a canonical form."""
+    return hashlib.sha256(json.dumps([kind, object_id, payload], sort_keys=True).encode()).hexdigest()
+
+
+def _open(approval: Approval, checker: User) -> Approval:
+    approval = _lock(approval)
+    if approval.maker_id == checker.pk:
+        raise MakerCannotCheck()
+    return approval
+
+
+def _lock(approval: Approval) -> Approval:
+    approval = Approval.objects.select_for_update().get(pk=approval.pk)
+    if approval.status != Approval.Status.REQUESTED or approval.expires_at <= clock.now():
+        is_late = approval.status == Approval.Status.REQUESTED
+        raise ApprovalNotOpen(status="expired" if is_late else approval.status)
+    return approval
+
+
+def _decide(approval: Approval, event: str, checker: User) -> Approval:
+    advance(approval, APPROVAL, event)
+    approval.checker = checker
+    approval.decided_at = clock.now()
+    approval.save(update_fields=["status", "checker", "decided_at"])
+    return approval

@@ -1,0 +1,135 @@
+"""How does the desk show things? One look for amounts, statuses, people and links, in lists and on pages alike."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from checkout.kit.models import PublicModel
+from checkout.kit.money import Money
+
+EMPTY = "–"
+
+# What a word means to somebody who looks at many of them: well, under way, needs a look, went wrong, over.
+_TONES = {
+    "good": "captured succeeded healthy enabled active applied up open valid balanced",
+    "busy": "processing sent pending authorized requested waiting",
+    "warn": "unknown requires_action unmatched warning late",
+    "bad": "declined failed unhealthy down critical suspended disabled revoked expired_key",
+}
+TONES = {word: tone for tone, words in _TONES.items() for word in words.split()}
+
+
+def words(name: str) -> str:
+    """A name from the code as people read it: `insufficient_funds` is “insufficient funds”."""
+    return name.replace("_", " ").replace(".", ": ", 1)
+
+
+def badge(word: str, tone: str = "") -> SafeString:
+    """A status as a coloured badge; the colour follows from the word unless it is given."""
+    return format_html('<span class="badge badge-{}">{}</span>', tone or TONES.get(word, "quiet"), words(word))
+
+
+def money(amount: Money) -> str:
+    """An amount in major units with its currency: `1,234.50 EUR`."""
+    return f"{amount.as_decimal():,} {amount.currency}"
+
+
+def amount(value: Money) -> SafeString:
+    """An amount for a column of amounts."""
+    return format_html('<span class="amount">{}</span>', money(value))
+
+
+def duration(milliseconds: float | None) -> str:
+    """A duration in the unit that reads best: `56 ms`, `2.4 s`, `3 min`, `5 h`."""
+    if milliseconds is None:
+        return EMPTY
+    if milliseconds < 1_000:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1_000
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3600:.0f} h"
+
+
+def percentage(part: int, whole: int) -> str:
+    """A share in percent with one decimal, or a dash of nothing."""
+    return f"{100 * part / whole:.1f} %" if whole else EMPTY
+
+
+def person(actor: str) -> str:
+    """An actor of the audit in plain words."""
+    kind, _, name = actor.partition(":")
+    match kind:
+        case "user":
+            return name
+        case "key":
+            return f"the merchant (key {name}…)"
+        case "task":
+            return "the platform"
+        case "gateway":
+            return f"gateway {name}"
+    return f"{kind} {name}".strip()
+
+
+def page_of(obj: Model) -> str:
+    """The address of an object's page at the desk, or nothing if it has none."""
+    name = f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change"
+    try:
+        return reverse(name, args=[obj.public_id if isinstance(obj, PublicModel) else obj.pk])
+    except NoReverseMatch:
+        return ""
+
+
+def list_of(model: type[Model], query: str = "") -> str:
+    """The address of a model's list at the desk, narrowed by a query string."""
+    address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return f"{address}?{query}" if query else address
+
+
+def page_of_public_id(public_id: str) -> str:
+    """The page of whatever carries this outside name, or nothing if no page is kept for its kind."""
+    prefix = public_id.partition("_")[0]
+    for model in admin.site._registry:
+        if issubclass(model, PublicModel) and prefix == model.PUBLIC_PREFIX:
+            return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[public_id])
+    return ""
+
+
+def link(text: Any, address: str) -> SafeString:
+    """A link, or the bare text where there is nowhere to go."""
+    return format_html('<a class="link" href="{}">{}</a>', address, text) if address else format_html("{}", text)
+
+
+def code(text: str) -> SafeString:
+    """A machine's name for something, in a fixed-width face."""
+    return format_html('<span class="code">{}</span>', text) if text else format_html(EMPTY)
+
+
+def document(value: Any) -> SafeString:
+    """JSON, laid out to be read."""
+    return format_html('<pre class="document">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What changed between two states: field, before, after."""
+    return [
+        (words(name), _plain(before.get(name)), _plain(after.get(name)))
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _plain(value: Any) -> str:
+    if value in (None, "", [], {}):
+        return EMPTY
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_plain(item)}" for name, item in value.items())
+    return str(value)

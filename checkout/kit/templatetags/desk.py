@@ -1,0 +1,44 @@
+"""How do the desk's templates show things? In the words and looks of `checkout.kit.display`."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.db.models import Model
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from checkout.kit import clock, display
+
+register = template.Library()
+
+register.filter("badge", display.badge)
+register.filter("money", display.money)
+register.filter("words", display.words)
+register.filter("person", display.person)
+register.filter("page", display.page_of)
+register.filter("duration", display.duration)
+register.filter("page_of_name", display.page_of_public_id)
+
+
+@register.filter
+def moment(at: datetime | None) -> SafeString | str:
+    """A point in time, in UTC: the clock alone today, the day as well before; exact to the microsecond on hover."""
+    if at is None:
+        return display.EMPTY
+    shown = at.strftime("%H:%M:%S" if at.date() == clock.now().date() else "%d %b %H:%M")
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>', at.isoformat(), at.strftime("%Y-%m-%d %H:%M:%S.%f"), shown
+    )
+
+
+@register.filter
+def changes(entry: Any) -> list[tuple[str, str, str]]:
+    """What an audit entry says has changed: field, before, after."""
+    return display.differences(entry.before, entry.after)
+
+
+@register.filter
+def linked(obj: Model | None) -> SafeString | str:
+    """An object by its name, linked to its page; a dash of nothing."""
+    return display.link(obj, display.page_of(obj)) if obj is not None else display.EMPTY

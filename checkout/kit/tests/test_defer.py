@@ -1,0 +1,144 @@
+"""Is a worker woken after the commit, and never anybody held up by a broker that is away or hangs?"""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import celery
+import pytest
+import redis
+from django.conf import settings
+from django.db import transaction
+
+from checkout.kit import defer as doorbell
+from checkout.kit.defer import defer, heard, ring
+
+NAME = "tests.nobody"
+QUEUE = "reports"
+
+
+@pytest.fixture(autouse=True)
+def broker() -> Iterator[redis.Redis]:
+    """The tests' own Redis, without what these tests left in it."""
+    broker = redis.Redis.from_url(settings.REDIS_URL)
+    heard(NAME)
+    broker.delete(QUEUE)
+    yield broker
+    heard(NAME)
+    broker.delete(QUEUE)
+    broker.close()
+
+
+@pytest.fixture
+def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Redis that lets everybody connect and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+        monkeypatch.setattr(
+            doorbell, "_redis", redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1)
+        )
+        yield
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that nobody listens for."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setattr(doorbell, "_redis", redis.Redis(port=port, socket_connect_timeout=1, socket_timeout=1))
+
+
+def test_rings_are_one_message_until_somebody_has_heard_them(broker: redis.Redis) -> None:
+    assert all(ring(NAME) for _ in range(5))
+    assert broker.llen(QUEUE) == 1
+
+    heard(NAME)
+    ring(NAME)
+
+    assert broker.llen(QUEUE) == 2
+
+
+def test_a_ring_carries_no_work_and_does_not_wait_for_ever(broker: redis.Redis) -> None:
+    ring(NAME)
+
+    (message,) = broker.lrange(QUEUE, 0, -1)
+    assert b'"task": "tests.nobody"' in message
+    assert b'"expires": "' in message
+    assert b'"argsrepr": "()"' in message
+    assert broker.pttl(f"doorbell:{NAME}") <= 1000  # forgotten even if nobody ever says that it was heard
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_bell_rings_after_the_commit_and_not_after_a_rollback(broker: redis.Redis) -> None:
+    with pytest.raises(RuntimeError), transaction.atomic():
+        defer(NAME)
+        raise RuntimeError
+    with transaction.atomic():
+        defer(NAME)
+        time.sleep(0.05)
+        assert broker.llen(QUEUE) == 0
+
+    assert eventually(lambda: broker.llen(QUEUE) == 1)
+
+
+def test_a_bell_that_hangs_is_given_up_within_a_second_or_so(hung: None) -> None:
+    began = time.monotonic()
+    assert ring(NAME) is False
+    assert 0.5 < time.monotonic() - began < 2.5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_bell_that_hangs_holds_up_nobody_who_commits(hung: None) -> None:
+    began = time.monotonic()
+    for _ in range(20):
+        with transaction.atomic():
+            defer(NAME)
+    assert time.monotonic() - began < 0.5
+
+
+def test_a_bell_that_is_away_is_given_up_in_silence(away: None) -> None:
+    assert ring(NAME) is False
+    heard(NAME)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_bell_still_rings_once_the_broker_is_back(
+    broker: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(doorbell, "_redis", redis.Redis(port=port, socket_connect_timeout=1, socket_timeout=1))
+        with transaction.atomic():
+            defer(NAME)
+        time.sleep(0.2)
+        assert broker.llen(QUEUE) == 0
+
+    with transaction.atomic():
+        defer(NAME)
+
+    assert eventually(lambda: broker.llen(QUEUE) == 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_commits_at_once_are_few_messages(broker: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+    monkeypatch.setattr(celery.current_app, "send_task", lambda *words, **options: sent.append(words))
+    threads = [threading.Thread(target=lambda: [defer(NAME) for _ in range(50)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert eventually(lambda: sent)
+    time.sleep(0.1)
+    assert sent == [(NAME,)]
+
+
+def eventually(condition: object, seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True

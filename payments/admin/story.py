@@ -1,0 +1,261 @@
+"""What happened to a payment, and why? Everything known of it, in the order in which it happened. A fixed number of
+queries, however long the story.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Prefetch
+
+from checkout.kit.display import badge, duration, money, person, words
+from checkout.kit.models import AuditEntry
+from checkout.kit.money import Money
+from gateways.models import GatewayCall, Notice
+from ledger.admin import account_name
+from ledger.models import JournalEntry, Posting
+from merchants.models import WebhookEvent
+from payments import selectors
+from payments.models import Attempt, Evidence, Payment, Refund
+from payments.statuses import AttemptStatus
+
+_OUTCOME_TONES = {"succeeded": "good", "declined": "bad", "pending": "busy", "unknown": "warn", "not_sent": "warn"}
+
+_DEEDS = {
+    "payment.create": ("add_circle", "quiet", "Created"),
+    "payment.confirm": ("play_circle", "busy", "Confirmed: to be charged now"),
+    "payment.authorize": ("lock", "busy", "Authorized: the money is reserved"),
+    "payment.capture": ("paid", "good", "Captured: the money is taken"),
+    "payment.capture_requested": ("schedule", "busy", "Capture asked for"),
+    "payment.void_requested": ("schedule", "busy", "Release of the authorization asked for"),
+    "payment.cancel_requested": ("schedule", "warn", "Cancellation asked for, once the outcome is known"),
+    "payment.void": ("lock_open", "quiet", "Voided: the authorization is released"),
+    "payment.cancel": ("cancel", "quiet", "Canceled"),
+    "payment.expire": ("hourglass_disabled", "quiet", "Expired"),
+    "payment.decline": ("block", "bad", "Declined"),
+    "payment.fail": ("error", "bad", "Failed: certain that nothing was charged"),
+    "refund.process": ("undo", "busy", "Refund asked for: the money is set aside"),
+    "refund.succeed": ("undo", "good", "Refunded"),
+    "refund.fail": ("undo", "bad", "Refund failed: the money is back with the merchant"),
+}
+
+_QUESTIONS = {"fetch": "asked what became of it", "cancel_by_reference": "asked to make sure it never charges"}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One line of the timeline. `group` is whose part of the story it is: payment, gateway, money or merchant."""
+
+    at: datetime
+    group: str
+    icon: str
+    tone: str
+    title: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """An attempt with what was learned of it, and why it went where it went."""
+
+    attempt: Attempt
+    evidence: list[Evidence]
+    took: str
+    decline: str
+    candidates: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One posting on the page: its entry, its account in words, and the amount on its side."""
+
+    entry: JournalEntry
+    is_first: bool
+    account: str
+    debit: Money | None
+    credit: Money | None
+
+
+@dataclass(frozen=True)
+class Story:
+    """A payment's page: what it shows beyond the payment's own columns."""
+
+    timeline: list[Moment]
+    tried: list[Tried]
+    refunds: list[tuple[Refund, Money]]
+    legs: list[Leg]
+    debit: Money
+    credit: Money
+    is_moving: bool
+    sums: list[tuple[str, str]]
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether the postings of this payment tie."""
+        return self.debit == self.credit
+
+
+def story_of(payment: Payment) -> Story:
+    """Everything about one payment. Nine queries."""
+    attempts = list(selectors.attempts_of(payment).prefetch_related("evidence"))
+    refunds = list(payment.refunds.order_by("id"))
+    references = [attempt.reference for attempt in attempts]
+    names = [payment.public_id, *(refund.public_id for refund in refunds)]
+    entries = list(
+        JournalEntry.objects.filter(payment_reference=payment.public_id)
+        .order_by("id")
+        .prefetch_related(Prefetch("postings", Posting.objects.select_related("account__merchant", "account__gateway")))
+    )
+    postings = [posting for entry in entries for posting in entry.postings.all()]
+    moments = [
+        *(_deed(entry, payment) for entry in AuditEntry.objects.filter(object_id__in=names)),
+        *(moment for attempt in attempts for moment in _of_attempt(attempt)),
+        *(_call(call) for call in GatewayCall.objects.filter(reference__in=references).select_related("gateway")),
+        *(_notice(notice) for notice in Notice.objects.filter(reference__in=references).select_related("gateway")),
+        *(_event(event) for event in WebhookEvent.objects.filter(object_id=payment.public_id)),
+        *(_entry(entry) for entry in entries),
+    ]
+    return Story(
+        timeline=sorted(moments, key=lambda moment: moment.at),
+        tried=[_tried(attempt) for attempt in attempts],
+        refunds=[(refund, Money(refund.amount_minor, refund.currency)) for refund in refunds],
+        legs=[leg for entry in entries for leg in _legs(entry)],
+        debit=_sum(postings, payment.currency, 1),
+        credit=_sum(postings, payment.currency, -1),
+        is_moving=any(attempt.status in (AttemptStatus.CREATED, AttemptStatus.SENT) for attempt in attempts),
+        sums=_sums(payment),
+    )
+
+
+def _sums(payment: Payment) -> list[tuple[str, str]]:
+    parts = {
+        "Authorized": payment.authorized_minor,
+        "Captured": payment.captured_minor,
+        "Refunded": payment.refunded_minor,
+    }
+    return [(name, money(Money(amount, payment.currency))) for name, amount in parts.items()]
+
+
+def _deed(entry: AuditEntry, payment: Payment) -> Moment:
+    icon, tone, title = _DEEDS.get(entry.verb, ("edit_note", "quiet", words(entry.verb).capitalize()))
+    facts = [f"by {person(entry.actor)}"]
+    if entry.verb == "payment.decline" and entry.after.get("decline_code"):
+        facts.insert(0, words(entry.after["decline_code"]))
+    if entry.verb.startswith("refund.") and "amount" in entry.after:
+        facts.insert(0, money(Money(entry.after["amount"], entry.after["currency"])))
+    if entry.verb == "payment.capture":
+        facts.insert(0, f"{money(Money(entry.after['amount_captured'], payment.currency))} in all")
+    if entry.reason:
+        facts.append(f"“{entry.reason}”")
+    return Moment(entry.at, "payment", icon, tone, title, ", ".join(facts))
+
+
+def _of_attempt(attempt: Attempt) -> Iterable[Moment]:
+    chosen = next((row for row in (attempt.decision or {}).get("considered", []) if row["is_chosen"]), None)
+    yield Moment(
+        attempt.created_at,
+        "gateway",
+        "route" if chosen else "arrow_forward",
+        "busy",
+        f"Attempt {attempt.seq}: {attempt.operation} {money(attempt.amount)} at {attempt.gateway}",
+        chosen["reason"] if chosen else "",
+    )
+    for item in attempt.evidence.all():
+        detail = [words(item.decline_code), item.detail, item.gateway_reference and f"its id {item.gateway_reference}"]
+        yield Moment(
+            item.at,
+            "gateway",
+            "fact_check",
+            _OUTCOME_TONES[item.outcome],
+            f"Attempt {attempt.seq} {words(item.outcome)}, by {_source(item.source)}",
+            ", ".join(filter(None, detail)),
+        )
+
+
+def _source(source: str) -> str:
+    return {
+        Evidence.Source.RESPONSE: "the gateway's answer",
+        Evidence.Source.INQUIRY: "asking the gateway",
+        Evidence.Source.CANCEL: "the answer to canceling it",
+        Evidence.Source.LEASE: "the silence of whoever sent it",
+    }.get(Evidence.Source(source), words(source))
+
+
+def _call(call: GatewayCall) -> Moment:
+    asked = _QUESTIONS.get(call.operation, f"asked to {call.operation}")
+    answer = f"HTTP {call.http_status}" if call.http_status else call.error or "no answer"
+    title = f"{call.gateway} {asked}: {words(call.outcome)} after {duration(call.duration_ms)}"
+    detail = ", ".join(filter(None, [answer, call.detail]))
+    return Moment(call.started_at, "gateway", "sync_alt", _OUTCOME_TONES[call.outcome], title, detail)
+
+
+def _notice(notice: Notice) -> Moment:
+    title = f"Notice from {notice.gateway}: {words(notice.outcome)}"
+    return Moment(
+        notice.received_at, "gateway", "mark_email_unread", _OUTCOME_TONES[notice.outcome], title, notice.status
+    )
+
+
+def _event(event: WebhookEvent) -> Moment:
+    return Moment(
+        event.created_at, "merchant", "campaign", "quiet", f"For the merchant: {event.type}", f"event {event.sequence}"
+    )
+
+
+def _entry(entry: JournalEntry) -> Moment:
+    legs = [
+        f"debit {leg.account} {money(leg.debit)}" if leg.debit else f"credit {leg.account} {money(leg.credit)}"
+        for leg in _legs(entry)
+    ]
+    return Moment(entry.created_at, "money", "menu_book", "quiet", f"Ledger: {words(entry.kind)}", "; ".join(legs))
+
+
+def _legs(entry: JournalEntry) -> Iterable[Leg]:
+    for number, posting in enumerate(entry.postings.all()):
+        is_debit = posting.amount_minor > 0
+        yield Leg(
+            entry=entry,
+            is_first=number == 0,
+            account=account_name(posting.account),
+            debit=posting.amount if is_debit else None,
+            credit=None if is_debit else -posting.amount,
+        )
+
+
+def _tried(attempt: Attempt) -> Tried:
+    decision = attempt.decision or {}
+    known = {candidate["gateway"]: candidate for candidate in decision.get("candidates", [])}
+    ended_at = attempt.finished_at
+    return Tried(
+        attempt=attempt,
+        evidence=list(attempt.evidence.all()),
+        took=duration((ended_at - attempt.sent_at).total_seconds() * 1000) if ended_at and attempt.sent_at else "",
+        decline=words(attempt.decline_code),
+        candidates=[
+            {**row, "health": badge(known[row["gateway"]]["health_status"]), "status": known[row["gateway"]]["status"]}
+            for row in decision.get("considered", [])
+        ],
+    )
+
+
+def _sum(postings: Iterable[Posting], currency: str, sign: int) -> Money:
+    return Money(sum(max(sign * posting.amount_minor, 0) for posting in postings), currency)
+
+
+def facts_of(payment: Payment) -> list[tuple[str, Any]]:
+    """What is known of the payment itself, in words: a label and a value. None of it is a secret."""
+    card = payment.card
+    rows = [
+        ("Merchant's reference", payment.merchant_reference),
+        ("Description", payment.description),
+        ("Customer", payment.customer_email),
+        ("Country", payment.country),
+        ("Card", f"{card.brand} •••• {card.last4}, until {card.exp_month:02}/{card.exp_year}" if card else ""),
+        ("Card holder", card.holder_name if card else ""),
+        ("Capture", payment.capture_mode),
+        ("Why declined", words(payment.decline_code)),
+        ("Expires", payment.expires_at if payment.status in ("created", "authorized") else None),
+        *((str(name), str(value)) for name, value in payment.metadata.items()),
+    ]
+    return [(label, value) for label, value in rows if value]

@@ -1,0 +1,168 @@
+"""What may an operator ask of a payment? The same verbs as its merchant, with a reason, and each opened form once."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from checkout.kit.actors import Actor
+from checkout.kit.admin import AlreadyDone, MoneyField, Verb, VerbForm
+from checkout.kit.display import money
+from checkout.kit.money import Money
+from payments import selectors, services, vault
+from payments.idempotency import Claim, KeyTaken
+from payments.models import Payment
+from payments.statuses import PAYMENT, Event, Status
+
+
+class PaymentForm(VerbForm):
+    """A reason that holds nothing which belongs in the vault only."""
+
+    def clean_reason(self) -> str:
+        """Refuses a reason with a card or account number in it."""
+        reason: str = self.cleaned_data["reason"]
+        if vault.holds_sensitive_data(reason):
+            raise ValidationError("This looks like a card or account number, which must not be kept here.")
+        return reason
+
+
+class CaptureForm(PaymentForm):
+    """How much to take, all that is left by default."""
+
+    field_order = ["amount", "reason"]
+
+    def __init__(self, data: Any = None, *, obj: Payment) -> None:
+        super().__init__(data, obj=obj)
+        self.fields["amount"] = _amount_field(selectors.capturable(obj))
+        self.order_fields(self.field_order)
+
+
+class RefundForm(PaymentForm):
+    """How much to give back, all that is left by default."""
+
+    field_order = ["amount", "reason"]
+
+    def __init__(self, data: Any = None, *, obj: Payment) -> None:
+        super().__init__(data, obj=obj)
+        self.fields["amount"] = _amount_field(selectors.refundable(obj))
+        self.fields["reason"].help_text = "Kept in the audit with your name, and shown to the merchant."
+        self.order_fields(self.field_order)
+
+
+def _amount_field(at_most: Money) -> MoneyField:
+    return MoneyField(
+        currency=at_most.currency,
+        label=f"Amount in {at_most.currency}",
+        initial=str(at_most.as_decimal()),
+        help_text=f"At most {money(at_most)}.",
+    )
+
+
+def _claim(name: str, payment: Payment, data: dict[str, Any]) -> Claim:
+    """One opened form's word for itself: submitted twice, it is refused the second time."""
+    return Claim.of(
+        merchant_id=payment.merchant_id,
+        mode=payment.mode,
+        key=f"desk:{data['token']}",
+        method="POST",
+        path=f"desk:{name}:{payment.public_id}",
+        body={"amount": str(data.get("amount", "")), "reason": data["reason"]},
+    )
+
+
+def _once(
+    verb: Callable[..., Any], name: str, payment: Payment, actor: Actor, data: dict[str, Any], **more: Any
+) -> None:
+    try:
+        verb(payment=payment, actor=actor, reason=data["reason"], claim=_claim(name, payment, data), **more)
+    except KeyTaken:
+        raise AlreadyDone from None
+
+
+def _capture(payment: Payment, actor: Actor, data: dict[str, Any]) -> str:
+    _once(services.capture_payment, "capture", payment, actor, data, amount=data["amount"])
+    return f"The capture of {money(data['amount'])} is on its way to the gateway."
+
+
+def _cancel(payment: Payment, actor: Actor, data: dict[str, Any]) -> str:
+    _once(services.cancel_payment, "cancel", payment, actor, data)
+    return "The payment is being canceled."
+
+
+def _refund(payment: Payment, actor: Actor, data: dict[str, Any]) -> str:
+    _once(services.refund_payment, "refund", payment, actor, data, amount=data["amount"])
+    return f"The refund of {money(data['amount'])} is on its way to the gateway."
+
+
+def _is_capturable(payment: Payment) -> bool:
+    return PAYMENT.allows(payment.status, Event.CAPTURE) and bool(selectors.capturable(payment))
+
+
+def _is_cancelable(payment: Payment) -> bool:
+    if payment.status == Status.PROCESSING:
+        return payment.cancel_requested_at is None
+    if PAYMENT.allows(payment.status, Event.VOID):
+        return not selectors.in_flight(payment).exists()
+    return PAYMENT.allows(payment.status, Event.CANCEL)
+
+
+def _is_refundable(payment: Payment) -> bool:
+    return payment.status == Status.CAPTURED and bool(selectors.refundable(payment))
+
+
+def _what_cancel_does(payment: Payment) -> str:
+    match payment.status:
+        case Status.AUTHORIZED:
+            held = money(Money(payment.authorized_minor, payment.currency))
+            return (
+                f"The gateway is asked to release the {held} that it holds on the customer's card. "
+                "Nothing can be captured afterwards."
+            )
+        case Status.PROCESSING:
+            return (
+                "Its outcome is not known yet. If the gateway turns out to have authorized it, that is released "
+                "at once; no other gateway is tried."
+            )
+    return "The payment ends here. No gateway has been asked for money."
+
+
+VERBS = (
+    Verb(
+        name="capture",
+        label="Capture",
+        icon="download",
+        permission="payments.capture_payment",
+        consequence=lambda payment: (
+            f"The gateway is asked to take money that it holds on the customer's card: up to "
+            f"{money(selectors.capturable(payment))}."
+        ),
+        act=_capture,
+        is_offered=_is_capturable,
+        form_class=CaptureForm,
+    ),
+    Verb(
+        name="refund",
+        label="Refund",
+        icon="undo",
+        permission="payments.refund_payment",
+        consequence=lambda payment: (
+            f"The gateway is asked to give money back to the customer's card: up to "
+            f"{money(selectors.refundable(payment))}. It leaves the merchant's balance now, and returns there if the "
+            "gateway refuses."
+        ),
+        act=_refund,
+        is_offered=_is_refundable,
+        form_class=RefundForm,
+    ),
+    Verb(
+        name="cancel",
+        label="Cancel",
+        icon="close",
+        permission="payments.cancel_payment",
+        consequence=_what_cancel_does,
+        act=_cancel,
+        is_offered=_is_cancelable,
+        form_class=PaymentForm,
+        is_grave=True,
+    ),
+)
