@@ -9,7 +9,7 @@ UV := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format demo screenshots bench lock clean
+.PHONY: help run test check format demo screenshots fuzz races bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,12 @@ demo: $(VENV)/.runtime ## tell a story of payments on the platform that `make ru
 
 screenshots: $(VENV)/.dev ## photograph the pages of the platform that runs
 	@exec $(PY) -m tests.screenshots
+
+fuzz: $(VENV)/.dev ## events in any order, for long: make fuzz EXAMPLES=300 STEPS=40
+	@FUZZ_EXAMPLES=$(or $(EXAMPLES),300) FUZZ_STEPS=$(or $(STEPS),40) $(PY) -m checkout.launch test -- tests/properties -n 0 --timeout 7200
+
+races: $(VENV)/.dev ## a hundred refunds by ten processes, again and again: make races ROUNDS=1000
+	@REFUND_ROUNDS=$(or $(ROUNDS),1000) $(PY) -m checkout.launch test -- tests/races -n 0 --timeout 7200
 
 bench: $(VENV)/.dev ## measure, as ratios taken on this machine
 	@exec $(PY) -m bench

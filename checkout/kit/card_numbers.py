@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
-_SHORTEST, _LONGEST = 12, 19  # ISO/IEC 7812-1 allows less; no card scheme does
-_RUN = re.compile(r"\d+(?:[ -]\d+)*")  # digits of any script, in groups as they are printed on cards
+_SHORTEST, _LONGEST = 13, 19  # ISO/IEC 7812-1 allows less; no card scheme that is left does
+# Digits of any script, in groups, and not a part of a longer word: a UUID or a hash is no card number.
+_RUN = re.compile(r"(?<!\w)\d+(?:[ -]\d+)*(?!\w)")
+_PRINTED = {(4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4)}  # how the schemes group the digits on a card
 _GROUP = re.compile(r"\d+")
 _BEGINNING = re.compile(r"2[2-7]|[3-6]")  # of every scheme's numbers, and of no date or timestamp
 _VERIFICATION = re.compile(r"(?i)\b(cvv2?|cvc2?)(\W{1,5})\d{3,4}(?!\d)")
@@ -55,9 +57,12 @@ def _card_numbers(text: str) -> Iterator[tuple[int, int]]:
         for first, (start, _) in enumerate(groups):
             if start < done:
                 continue
-            ends = [end for _, end in groups[first : first + _LONGEST] if _is_card_number(_digits(text[start:end]))]
-            if ends:
-                done = ends[-1]
+            for last in range(first, min(first + 5, len(groups))):
+                sizes = tuple(end - begin for begin, end in groups[first : last + 1])
+                end = groups[last][1]
+                if (len(sizes) == 1 or sizes in _PRINTED) and _is_card_number(_digits(text[start:end])):
+                    done = end
+            if done > start:
                 yield start, done
 
 
