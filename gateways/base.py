@@ -31,10 +31,11 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True)
 class Credential:
-    """A field of a gateway's credentials; a secret one is write-only everywhere."""
+    """A field of a gateway's credentials; a secret one is write-only everywhere, an optional one may be empty."""
 
     name: str
     is_secret: bool = True
+    is_required: bool = True
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,7 @@ def _gateway(code: str, name: str, adapter: str, port: int) -> Gateway:
         credentials={
             field.name: secrets.token_urlsafe(24) if field.is_secret else f"merchant-{code}"
             for field in kind.credentials
+            if field.is_required
         },
         currencies=sorted(kind.currencies & set(CURRENCY_DECIMALS)),
         payment_method_types=sorted(kind.payment_method_types),
@@ -118,6 +119,7 @@ def _gateway(code: str, name: str, adapter: str, port: int) -> Gateway:
 
 def _simulation(gateway: Gateway, public_url: str) -> dict[str, Any]:
     kept = gateway.secrets
+    kept.pop("notice_secret_previous", None)  # ours alone, while the secret is being changed
     kept["api_key"] = kept.pop("signing_key", "") or kept["api_key"]
     return {
         "code": gateway.code,

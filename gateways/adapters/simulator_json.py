@@ -35,6 +35,8 @@ _TOLERANCE_SECONDS = 300
 _LARGEST_NOTICE_BYTES = 64 * 1024
 _SIGNATURE = re.compile(r"t=([0-9]{1,12})((?:,v1=[0-9a-f]{64}){1,8})", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,80}", re.ASCII)
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?([/?#][!-~]*)?", re.ASCII)
+_LONGEST_ADDRESS = 2000
 
 
 class SimulatorJson(Gateway):
@@ -45,7 +47,11 @@ class SimulatorJson(Gateway):
     data_format = "json"
     capabilities = frozenset(Capability)
     currencies = frozenset(CURRENCY_DECIMALS)
-    credentials = (Credential("api_key"), Credential("notice_secret"))
+    credentials = (
+        Credential("api_key"),
+        Credential("notice_secret"),
+        Credential("notice_secret_previous", is_required=False),  # believed too while the secret is being changed
+    )
     decline_codes = {
         "do_not_honor": DeclineCode.DO_NOT_HONOR,
         "insufficient_funds": DeclineCode.INSUFFICIENT_FUNDS,
@@ -54,6 +60,7 @@ class SimulatorJson(Gateway):
         "expired_card": DeclineCode.EXPIRED_CARD,
         "incorrect_cvc": DeclineCode.INCORRECT_CVC,
         "invalid_card": DeclineCode.INVALID_CARD,
+        "authentication_failed": DeclineCode.AUTHENTICATION_REQUIRED,
         "processing_error": DeclineCode.PROCESSING_ERROR,
         "not_authorized": DeclineCode.NOT_PERMITTED,
         "already_captured": DeclineCode.NOT_PERMITTED,
@@ -63,9 +70,11 @@ class SimulatorJson(Gateway):
     }
 
     def authorize(self, request: GatewayRequest) -> Verb:
-        """Reserve the amount, and take it at once if `request.capture`."""
+        """Reserve the amount, and take it at once if `request.capture`. Zero verifies the card, and takes nothing."""
         if request.card is None:
             return GatewayResult.not_sent("there is no card to charge")
+        if request.capture and request.amount_minor == 0:
+            return GatewayResult.not_sent("there is nothing to take")
         if request.currency not in self.currencies:
             return GatewayResult.not_sent("the currency is not one of this gateway")
         card = request.card
@@ -83,6 +92,7 @@ class SimulatorJson(Gateway):
             },
             "merchant_reference": request.merchant_reference,
             "country": request.country,
+            "return_url": request.return_url,
         }
         reply = yield self._post("/v1/charges", request.reference, body)
         return self._money_result(request, reply, _REFUSED_BEFORE_PROCESSING)
@@ -125,16 +135,20 @@ class SimulatorJson(Gateway):
         return reply.http_status == 200 and reply.json().get("status") == "ok"
 
     def parse_notice(self, headers: Mapping[str, str], body: bytes, now: float) -> list[Notice]:
-        """Verify and read one message; several signatures are allowed, one must be right. Raises NoticeRefused."""
+        """Verify and read one message; several signatures are allowed, one must be right. Raises NoticeRefused.
+
+        Right is a signature under the notice secret, or under the previous one where there is one.
+        """
         if len(body) > _LARGEST_NOTICE_BYTES:
             raise NoticeRefused("the notice is too large")
         signature = _SIGNATURE.fullmatch(headers.get("simulator-signature", ""))
         if signature is None:
             raise NoticeRefused("the notice has no well-formed signature")
         signed = signature[1].encode() + b"." + body
-        expected = hmac.digest(self.secrets["notice_secret"].encode(), signed, hashlib.sha256).hex()
+        secrets = (self.secrets["notice_secret"], self.secrets.get("notice_secret_previous", ""))
+        expected = [hmac.digest(secret.encode(), signed, hashlib.sha256).hex() for secret in secrets if secret]
         candidates = signature[2].replace(",v1=", " ").split()
-        if not any(hmac.compare_digest(candidate, expected) for candidate in candidates):
+        if not any(hmac.compare_digest(candidate, mac) for candidate in candidates for mac in expected):
             raise NoticeRefused("the notice's signature is wrong")
         if abs(now - int(signature[1])) > _TOLERANCE_SECONDS:
             raise NoticeRefused("the notice is stale, or from the future")
@@ -142,7 +156,7 @@ class SimulatorJson(Gateway):
         document = message.get("data")
         if not isinstance(document, dict) or not _id(message) or not _id(document, "reference"):
             raise NoticeRefused("the notice names no message or no operation")
-        return [Notice(_id(message), _id(document, "reference"), self._told(document))]
+        return [Notice(_id(message), _id(document, "reference"), self._told(document, lowest_minor=1))]
 
     def _follow_up(self, name: str, request: GatewayRequest, body: Mapping[str, Any]) -> Verb:
         if not request.gateway_reference:
@@ -165,7 +179,9 @@ class SimulatorJson(Gateway):
         """What an answer to our own request says, if it is about what we asked."""
         if document.get("reference") != request.reference:
             return GatewayResult.unknown("the answer is about another reference")
-        result = self._told(document)
+        # A card check reserves nothing, and so does its release.
+        is_check = request.amount_minor == 0 and request.operation in ("authorize", "void")
+        result = self._told(document, lowest_minor=0 if is_check else 1)
         if result.outcome not in (Outcome.SUCCEEDED, Outcome.PENDING):
             return result
         if document.get("object") != _OBJECTS.get(request.operation):
@@ -179,12 +195,12 @@ class SimulatorJson(Gateway):
             return GatewayResult.unknown("the gateway took money that it was asked to reserve")
         return result
 
-    def _told(self, document: Mapping[str, Any]) -> GatewayResult:
-        """What an operation document says by itself."""
+    def _told(self, document: Mapping[str, Any], *, lowest_minor: int) -> GatewayResult:
+        """What an operation document says by itself; an amount below the lowest is none."""
         amount = document.get("amount")
         claims: dict[str, Any] = {
             "gateway_reference": _id(document),
-            "amount_minor": amount if type(amount) is int and amount > 0 else None,
+            "amount_minor": amount if type(amount) is int and amount >= lowest_minor else None,
             "currency": _text(document, "currency"),
             "reference": _text(document, "reference"),
         }
@@ -200,6 +216,12 @@ class SimulatorJson(Gateway):
                 return GatewayResult(Outcome.SUCCEEDED, captured=is_sale, **claims)
             case "pending":
                 return GatewayResult(Outcome.PENDING, **claims)
+            case "requires_action" if document.get("object") == "charge":
+                address = _text(document, "action_url")
+                if len(address) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(address):
+                    return GatewayResult(Outcome.PENDING, action_url=address, **claims)
+                # It has the charge all the same, and may yet approve it: ask again, or cancel by reference.
+                return GatewayResult(Outcome.PENDING, detail="the customer must act, at no usable address", **claims)
             case "declined":
                 code = self.decline_codes.get(_text(document, "decline"))
                 if code is None:

@@ -32,8 +32,25 @@ from gateways.base import (
 from gateways.outcomes import DeclineCode, GatewayResult, Outcome
 
 _NAMESPACE = "urn:simulator:acquirer:1"
-_REQUEST_SIGNED = ("operation", "merchant-id", "order-ref", "original-transaction-id", "amount", "currency")
-_RESPONSE_SIGNED = ("operation", "order-ref", "subject", "transaction-id", "result-code", "amount", "currency")
+_REQUEST_SIGNED = (
+    "operation",
+    "merchant-id",
+    "order-ref",
+    "original-transaction-id",
+    "amount",
+    "currency",
+    "return-url",
+)
+_RESPONSE_SIGNED = (
+    "operation",
+    "order-ref",
+    "subject",
+    "transaction-id",
+    "result-code",
+    "amount",
+    "currency",
+    "action-url",
+)
 _NOTICE_SIGNED = ("notification-id", "timestamp", "merchant-id", *_RESPONSE_SIGNED[1:])
 
 _OPERATIONS = {"authorize": "authorization", "capture": "capture", "void": "reversal", "refund": "refund"}
@@ -45,6 +62,8 @@ _TOLERANCE_SECONDS = 300
 _LARGEST_DOCUMENT_BYTES = 256 * 1024
 _DEEPEST_ELEMENT = 8
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,80}", re.ASCII)
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?([/?#][!-~]*)?", re.ASCII)
+_LONGEST_ADDRESS = 2000
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 
 
@@ -62,6 +81,8 @@ class SimulatorXml(Gateway):
             Capability.REFUND,
             Capability.PARTIAL_REFUND,
             Capability.CANCEL_BY_REFERENCE,
+            Capability.VERIFICATION,
+            Capability.CHALLENGE,
         }
     )
     currencies = frozenset(
@@ -71,6 +92,7 @@ class SimulatorXml(Gateway):
         Credential("merchant_id", is_secret=False),
         Credential("signing_key"),
         Credential("notice_secret"),
+        Credential("notice_secret_previous", is_required=False),  # believed too while the secret is being changed
     )
     decline_codes = {
         "05": DeclineCode.DO_NOT_HONOR,
@@ -83,15 +105,19 @@ class SimulatorXml(Gateway):
         "51": DeclineCode.INSUFFICIENT_FUNDS,
         "54": DeclineCode.EXPIRED_CARD,
         "82": DeclineCode.INCORRECT_CVC,
+        "88": DeclineCode.AUTHENTICATION_REQUIRED,
         "96": DeclineCode.PROCESSING_ERROR,
     }
 
     def authorize(self, request: GatewayRequest) -> Verb:
-        """Reserve the amount."""
+        """Reserve the amount. Zero verifies the card."""
         if request.card is None:
             return GatewayResult.not_sent("there is no card to charge")
+        if request.capture and request.amount_minor == 0:
+            return GatewayResult.not_sent("there is nothing to take")
         card = request.card
         extra = {
+            "return-url": request.return_url,
             "merchant-reference": request.merchant_reference,
             "country": request.country,
             "card": {
@@ -139,8 +165,9 @@ class SimulatorXml(Gateway):
         return fields is not None and fields["result-code"] == "00"
 
     def parse_notice(self, headers: Mapping[str, str], body: bytes, now: float) -> list[Notice]:
-        """Verify and read one message. Raises NoticeRefused."""
-        fields = _read(body, "notification", _NOTICE_SIGNED, self.secrets["notice_secret"])
+        """Verify and read one message, signed under the notice secret or the previous one. Raises NoticeRefused."""
+        secrets = (self.secrets["notice_secret"], self.secrets.get("notice_secret_previous", ""))
+        fields = _read(body, "notification", _NOTICE_SIGNED, *secrets)
         if fields is None:
             raise NoticeRefused("the notice is not an authentic document")
         if not re.fullmatch("[0-9]{1,12}", fields["timestamp"], re.ASCII):
@@ -151,7 +178,7 @@ class SimulatorXml(Gateway):
             raise NoticeRefused("the notice is for another merchant")
         if not _ID.fullmatch(fields["notification-id"]) or not _ID.fullmatch(fields["order-ref"]):
             raise NoticeRefused("the notice names no message or no operation")
-        return [Notice(fields["notification-id"], fields["order-ref"], self._told(fields))]
+        return [Notice(fields["notification-id"], fields["order-ref"], self._told(fields, lowest_minor=1))]
 
     def _follow_up(self, request: GatewayRequest, *, has_amount: bool) -> Verb:
         if not request.gateway_reference:
@@ -182,7 +209,7 @@ class SimulatorXml(Gateway):
             "operation": operation,
             "merchant-id": self.secrets["merchant_id"],
             "order-ref": reference,
-            **({"amount": f"{amount.as_decimal():f}", "currency": amount.currency} if amount else {}),
+            **({"amount": f"{amount.as_decimal():f}", "currency": amount.currency} if amount is not None else {}),
             **(extra or {}),
         }
         root = ET.Element("request", xmlns=_NAMESPACE)
@@ -210,7 +237,9 @@ class SimulatorXml(Gateway):
 
     def _result(self, request: GatewayRequest, fields: Mapping[str, str]) -> GatewayResult:
         """What an authentic answer says, if it is about what we asked."""
-        result = self._told(fields)
+        # A card check reserves nothing, and so does its release.
+        is_check = request.amount_minor == 0 and request.operation in ("authorize", "void")
+        result = self._told(fields, lowest_minor=0 if is_check else 1)
         if result.outcome not in (Outcome.SUCCEEDED, Outcome.PENDING):
             return result
         if fields["subject"] != _OPERATIONS.get(request.operation):
@@ -222,31 +251,38 @@ class SimulatorXml(Gateway):
             return GatewayResult.unknown("the answer is about another amount")
         return result
 
-    def _told(self, fields: Mapping[str, str]) -> GatewayResult:
-        """What an authentic document says by itself."""
+    def _told(self, fields: Mapping[str, str], *, lowest_minor: int) -> GatewayResult:
+        """What an authentic document says by itself; an amount below the lowest is none."""
         code = fields["result-code"]
         claims: dict[str, Any] = {
             "gateway_reference": fields["transaction-id"] if _ID.fullmatch(fields["transaction-id"]) else "",
-            "amount_minor": self._minor(fields["amount"], fields["currency"]),
+            "amount_minor": self._minor(fields["amount"], fields["currency"], lowest_minor),
             "currency": fields["currency"],
             "reference": fields["order-ref"],
         }
         if code in self.decline_codes:
             return GatewayResult(Outcome.DECLINED, decline_code=self.decline_codes[code].value, **claims)
-        if code not in ("00", "09"):
+        if code not in ("00", "09", "65") or (code == "65" and fields["subject"] != "authorization"):
             return GatewayResult.unknown("the result code is unfamiliar")
         if not claims["gateway_reference"] or claims["amount_minor"] is None:
             return GatewayResult.unknown("approved or pending, without a usable id or amount")
+        if code == "65":
+            address = fields["action-url"]
+            if len(address) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(address):
+                return GatewayResult(Outcome.PENDING, action_url=address, **claims)
+            # It has the charge all the same, and may yet approve it: ask again, or cancel by reference.
+            return GatewayResult(Outcome.PENDING, detail="the customer must act, at no usable address", **claims)
         return GatewayResult(Outcome.SUCCEEDED if code == "00" else Outcome.PENDING, **claims)
 
-    def _minor(self, text: str, currency: str) -> int | None:
-        """Minor units of a positive decimal with exactly its currency's decimals, or None."""
+    def _minor(self, text: str, currency: str, lowest_minor: int) -> int | None:
+        """Minor units of a decimal with exactly its currency's decimals and not below the lowest, or None."""
         if currency not in self.currencies or not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,3})?", text, re.ASCII):
             return None
         value = Decimal(text)
         if value.as_tuple().exponent != Money(0, currency).as_decimal().as_tuple().exponent:
             return None
-        return Money.of_decimal(value, currency).amount_minor or None
+        minor = Money.of_decimal(value, currency).amount_minor
+        return minor if minor >= lowest_minor else None
 
 
 class _DocumentRefused(ValueError):
@@ -271,8 +307,11 @@ class _CappedTreeBuilder(ET.TreeBuilder):
         return super().end(tag)
 
 
-def _read(body: bytes, root_name: str, signed: Sequence[str], key: str) -> dict[str, str] | None:
-    """The signed fields of an authentic document, absent ones empty, or None. Nothing unsigned is ever looked at."""
+def _read(body: bytes, root_name: str, signed: Sequence[str], *keys: str) -> dict[str, str] | None:
+    """The signed fields of an authentic document, absent ones empty, or None. Nothing unsigned is ever looked at.
+
+    Authentic is what is signed under any of the keys; an empty one is none.
+    """
     try:
         root = _parse(body)
         if root.tag != f"{{{_NAMESPACE}}}{root_name}":
@@ -282,8 +321,10 @@ def _read(body: bytes, root_name: str, signed: Sequence[str], key: str) -> dict[
         claimed = _only(root, "signature")
     except (ET.ParseError, DefusedXmlException, ValueError, LookupError):
         return None
-    expected = _sign(key, signed, fields)
-    return fields if hmac.compare_digest(claimed.encode(), expected.encode()) else None
+    is_authentic = any(
+        hmac.compare_digest(claimed.encode(), _sign(key, signed, fields).encode()) for key in keys if key
+    )
+    return fields if is_authentic else None
 
 
 def _parse(body: bytes) -> ET.Element:

@@ -5,8 +5,9 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
@@ -28,10 +29,13 @@ CHECKS_SHOWN = 60
 CALLS_SHOWN = 15
 
 
-class NewGatewayForm(forms.ModelForm):
+class NewGatewayForm(forms.ModelForm):  # type: ignore[type-arg]
     """What a gateway is; its credentials are asked for once its adapter is known."""
 
     currencies = CodesField(allowed=CURRENCY_DECIMALS, help_text="ISO 4217 codes, such as EUR USD.")
+
+    class Meta:
+        labels = {"base_url": "Base URL"}
 
 
 class GatewayForm(ReasonedForm, NewGatewayForm):
@@ -48,15 +52,21 @@ def _enable(gateway: Gateway, actor: Actor, data: dict[str, Any]) -> str:
     return f"{gateway} is enabled."
 
 
+def _resume(gateway: Gateway, actor: Actor, data: dict[str, Any]) -> str:
+    services.resume_gateway(gateway=gateway, reason=data["reason"], actor=actor)
+    return f"{gateway} takes new payments again."
+
+
 class Board(DeskChangeList):
     """The list of gateways, each with its figures of today."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         figures = figures_today()
-        self.result_list = list(self.result_list)
-        for gateway in self.result_list:
+        gateways: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        for gateway in gateways:
             gateway.figures = figures.get(gateway.pk, Figures())
+        self.result_list = gateways
 
 
 @admin.register(Gateway)
@@ -111,9 +121,20 @@ class GatewayAdmin(ConfigurationAdmin):
             act=_enable,
             is_offered=lambda gateway: gateway.status == Gateway.Status.DISABLED,
         ),
+        Verb(
+            name="resume",
+            label="Resume",
+            icon="play_arrow",
+            permission="gateways.change_gateway",
+            consequence=lambda gateway: (
+                f"New payments go there again. It was stopped because: {gateway.stopped_reason}"
+            ),
+            act=_resume,
+            is_offered=lambda gateway: gateway.is_stopped,
+        ),
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Gateway]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         places = RegionGateway.objects.select_related("region").order_by("priority", "region__name")
         return super().get_queryset(request).prefetch_related(Prefetch("regiongateway_set", places))
 
@@ -145,10 +166,10 @@ class GatewayAdmin(ConfigurationAdmin):
             options["form"] = type("GatewayForm", (GatewayForm,), _credential_fields(obj))
         return super().get_form(request, obj, change=change, **options)
 
-    def save_model(self, request: HttpRequest, obj: Gateway, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
             written = {name: form.cleaned_data[field] for field, name in _credential_names(obj).items()}
-            obj._written = sorted(name for name, value in written.items() if value)  # type: ignore[attr-defined]
+            obj._written = sorted(name for name, value in written.items() if value)
             obj.credentials = json.dumps({**obj.secrets, **{name: value for name, value in written.items() if value}})
             super().save_model(request, obj, form, change)
             return
@@ -166,8 +187,8 @@ class GatewayAdmin(ConfigurationAdmin):
         self.message_user(request, "Enter its credentials, give it a place in a region, then enable it.")
 
     def response_add(self, request: HttpRequest, obj: Gateway, post_url_continue: str | None = None) -> Any:
-        request.POST = request.POST | {"_continue": "1"}  # type: ignore[operator]
-        return super().response_add(request, obj, page_of(obj))
+        """On to its own page, where the rest is asked for."""
+        return HttpResponseRedirect(page_of(obj))
 
     def facts(self, obj: Gateway) -> dict[str, Any]:
         return {**super().facts(obj), "credentials_written": getattr(obj, "_written", [])}
@@ -175,7 +196,7 @@ class GatewayAdmin(ConfigurationAdmin):
     def page_context(self, request: HttpRequest, obj: Gateway) -> dict[str, Any]:
         return {
             **super().page_context(request, obj),
-            "badges": [badge(obj.health_status), badge(obj.status), badge(obj.mode)],
+            "badges": [badge(obj.health_status), badge(standing_of(obj)), badge(obj.mode)],
             "figures": figures_today().get(obj.pk),
             "checks": list(obj.health_checks.all()[:CHECKS_SHOWN])[::-1],
             "calls": obj.calls.all()[:CALLS_SHOWN],
@@ -205,11 +226,16 @@ class GatewayAdmin(ConfigurationAdmin):
 
     @display(description="status")
     def status_badge(self, gateway: Gateway) -> SafeString:
-        return badge(gateway.status)
+        return badge(standing_of(gateway))
 
     @display(description="regions, by priority")
     def places(self, gateway: Gateway) -> str:
         return ", ".join(f"{place.region} {place.priority}" for place in gateway.regiongateway_set.all()) or EMPTY
+
+
+def standing_of(gateway: Gateway) -> str:
+    """Whether new payments are sent there: enabled, disabled by an operator, or stopped by the self-audit."""
+    return "stopped" if gateway.is_stopped else str(gateway.status)
 
 
 def _credential_names(gateway: Gateway) -> dict[str, str]:
@@ -220,7 +246,7 @@ def _credential_names(gateway: Gateway) -> dict[str, str]:
 def _credential_fields(gateway: Gateway) -> dict[str, forms.Field]:
     return {
         field: forms.CharField(
-            label=words(name).capitalize(),
+            label=words(name).capitalize().replace("Api", "API"),
             required=False,
             max_length=500,
             help_text="Set. Leave empty to keep it." if gateway.secrets.get(name) else "Not set yet.",
@@ -239,16 +265,17 @@ class PlaceInline(TabularInline):
     extra = 0
     verbose_name = "gateway"
     verbose_name_plural = "Gateways, the first that fits is asked"
-    show_change_link = False
+    hide_title = True
 
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
-        field = super().formfield_for_foreignkey(db_field, request, **options)
-        for action in ("add", "change", "delete", "view"):
-            setattr(field.widget, f"can_{action}_related", False)
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """A plain choice: gateways are set up on their own pages."""
+        field = super().formfield_for_dbfield(db_field, request, **options)
+        if isinstance(field.widget, RelatedFieldWidgetWrapper):
+            field.widget = field.widget.widget
         return field
 
 
-class NewRegionForm(forms.ModelForm):
+class NewRegionForm(forms.ModelForm):  # type: ignore[type-arg]
     """A region's countries as text."""
 
     countries = CodesField(
@@ -272,7 +299,7 @@ class RegionAdmin(ConfigurationAdmin):
     audited_fields = ("code", "name", "countries", "is_everywhere_else")
     fieldsets = [(None, {"fields": [("name", "code"), "countries", "is_everywhere_else"]})]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Region]:
+    def get_queryset(self, request: HttpRequest) -> Any:
         places = RegionGateway.objects.select_related("gateway")
         return super().get_queryset(request).prefetch_related(Prefetch("regiongateway_set", places))
 

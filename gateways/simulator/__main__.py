@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gateways.simulator.book import Book
 from gateways.simulator.control import ControlServer
-from gateways.simulator.house import House
+from gateways.simulator.house import House, bound
 from gateways.simulator.settings import Config
 
 
@@ -21,12 +21,16 @@ async def serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    house = House(Book(config.book), host=config.control_host, seed=config.seed)
-    control = ControlServer(house)
+    # The control port is taken first, as the gateways send card holders there, and opened last: it says "ready".
+    control_socket = bound(config.control_host, config.control_port)
+    host, port = control_socket.getsockname()[:2]
+    control_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    house = House(Book(config.book), host=config.control_host, control_url=control_url, seed=config.seed)
+    control = ControlServer(house, control_socket)
     try:
         for settings in config.gateways:
             await house.add(settings)
-        control_url = await control.start(config.control_host, config.control_port)
+        await control.start()
         urls = {code: gateway.url for code, gateway in house.gateways.items()}
         print(json.dumps({"control": control_url, "gateways": urls}), flush=True)
         await stopped.wait()

@@ -16,12 +16,14 @@ from gateways.simulator.calls import (
     APPROVED,
     CANCELED,
     CAPTURE,
+    CHALLENGE,
     CHARGE,
     DECLINED,
     PENDING,
     REFUND,
     VOID,
     Call,
+    Challenge,
     Operation,
 )
 
@@ -84,7 +86,6 @@ class Bank:
             values["currency"] = call.currency or charge.currency
             if call.kind == VOID:
                 values["amount_minor"] = charge.authorized_minor
-        late = is_late or verdict.is_late
         with self._book.transaction():
             operation = self._insert(
                 call.kind,
@@ -93,10 +94,12 @@ class Bank:
                 capture=call.capture,
                 merchant_reference=call.merchant_reference,
                 fingerprint=call.fingerprint,
-                verdict=verdict.decline,
-                decide_at=time.time() + late_seconds if late else None,
+                verdict=CHALLENGE if verdict.is_challenge else verdict.decline,
+                decide_at=time.time() + late_seconds if is_late else None,
             )
-            if late or verdict.is_on_inquiry:
+            if verdict.is_challenge:
+                self._book.insert_challenge(Challenge(operation.id, call.card_number[-4:], call.return_url))
+            if is_late or verdict.is_challenge or verdict.is_on_inquiry:
                 return operation, False
             return self._decide(operation), True
 
@@ -132,12 +135,28 @@ class Bank:
             return operation
 
     def settle(self, operation_id: str) -> tuple[Operation, bool]:
-        """Decide one pending operation now."""
+        """Decide one pending operation now, unless that is for the card holder to do."""
         with self._book.transaction():
             operation = self._book.get(self._gateway, operation_id)
-            if operation.status != PENDING:
+            if operation.status != PENDING or operation.needs_action:
                 return operation, False
             return self._decide(operation), True
+
+    def challenge(self, charge_id: str) -> tuple[Operation, Challenge]:
+        """A charge that waits or has waited for the card holder. Raises NoSuchCharge."""
+        charge = self._charge(charge_id)
+        challenge = self._book.challenge(charge_id)
+        if challenge is None:
+            raise NoSuchCharge
+        return charge, challenge
+
+    def decide_challenge(self, charge_id: str, *, is_approved: bool) -> tuple[Operation, bool]:
+        """What the card holder has done decides the charge, the first time only. Raises NoSuchCharge."""
+        with self._book.transaction():
+            charge, _ = self.challenge(charge_id)
+            if not charge.needs_action:
+                return charge, False
+            return self._decide(replace(charge, verdict="" if is_approved else "authentication_failed")), True
 
     def act(self, kind: str, reference: str, amount_minor: int | None) -> Operation:
         """Capture, void or refund a charge from the gateway's own back office, without any caller.

@@ -1,7 +1,7 @@
 """What truly happened? The gateways' own record, in a SQLite file that survives `kill -9` of the simulator.
 
 A commit is in the operating system's hands before anything is answered (WAL, synchronous=NORMAL): it outlives the
-process, though not a power cut. Card numbers are never written.
+process, though not a power cut. Of a card number at most the last four digits are written.
 """
 
 import sqlite3
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from gateways.simulator.calls import Operation
+from gateways.simulator.calls import Challenge, Notice, Operation
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS operation (
@@ -39,6 +39,20 @@ CREATE TABLE IF NOT EXISTS operation (
     CHECK (0 <= refunded_minor AND refunded_minor <= captured_minor AND captured_minor <= authorized_minor)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS operation_pending ON operation (gateway) WHERE status = 'pending';
+CREATE TABLE IF NOT EXISTS challenge (
+    operation_id TEXT PRIMARY KEY REFERENCES operation (id),
+    last_digits TEXT NOT NULL CHECK (length(last_digits) <= 4),
+    return_url TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS notice (
+    id INTEGER PRIMARY KEY,
+    gateway TEXT NOT NULL,
+    operation_id TEXT NOT NULL REFERENCES operation (id),
+    status TEXT NOT NULL,
+    decline TEXT NOT NULL,
+    try_count INTEGER NOT NULL,
+    due_at REAL NOT NULL
+) STRICT;
 """
 _INSERT = """
 INSERT INTO operation VALUES (
@@ -53,6 +67,14 @@ UPDATE operation SET status = :status, decline = :decline, authorized_minor = :a
 WHERE id = :id
 """
 _FLAGS = ("capture", "voided", "canceled")
+SHOWN_COLUMNS = (
+    *("id", "reference", "kind", "at", "parent_reference", "amount_minor", "currency", "merchant_reference", "status"),
+    *("decline", "authorized_minor", "captured_minor", "refunded_minor", "voided", "canceled"),
+)
+_PAIRS = ", ".join(
+    f"'{name}', " + (f"json(iif({name}, 'true', 'false'))" if name in _FLAGS else name) for name in SHOWN_COLUMNS
+)
+_AS_JSON = f"SELECT json_object({_PAIRS}) FROM operation WHERE gateway = ? ORDER BY rowid"  # noqa: S608 our own names
 
 
 class Book:
@@ -71,7 +93,10 @@ class Book:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing of what is written inside."""
+        """All or nothing of what is written inside; one within another belongs to it."""
+        if self._db.in_transaction:
+            yield
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -90,6 +115,36 @@ class Book:
         self._db.execute(_UPDATE, vars(changed))
         return changed
 
+    def insert_challenge(self, challenge: Challenge) -> None:
+        """Write down what the card holder of a charge is shown."""
+        self._db.execute("INSERT INTO challenge VALUES (:operation_id, :last_digits, :return_url)", vars(challenge))
+
+    def challenge(self, operation_id: str) -> Challenge | None:
+        """What the card holder of a charge is shown, if anything."""
+        row = self._db.execute("SELECT * FROM challenge WHERE operation_id = ?", (operation_id,)).fetchone()
+        return Challenge(**row) if row else None
+
+    def insert_notice(self, operation: Operation, *, due_at: float) -> Notice:
+        """Write down that the outcome of an operation is to be told at a time (Unix seconds), as it is now."""
+        values = (operation.gateway, operation.id, operation.status, operation.decline, 0, due_at)
+        row_id = self._db.execute("INSERT INTO notice VALUES (NULL, ?, ?, ?, ?, ?, ?)", values).lastrowid
+        return Notice(row_id or 0, *values)
+
+    def note_try(self, notice: Notice) -> Notice:
+        """Count one more try of a notice."""
+        self._db.execute("UPDATE notice SET try_count = try_count + 1 WHERE id = ?", (notice.id,))
+        return replace(notice, try_count=notice.try_count + 1)
+
+    def delete_notice(self, notice: Notice) -> None:
+        """Forget a notice that was delivered or given up."""
+        self._db.execute("DELETE FROM notice WHERE id = ?", (notice.id,))
+
+    def notices(self, gateway: str) -> list[Notice]:
+        """What is still to be told, oldest first."""
+        return [
+            Notice(**row) for row in self._db.execute("SELECT * FROM notice WHERE gateway = ? ORDER BY id", (gateway,))
+        ]
+
     def get(self, gateway: str, operation_id: str) -> Operation:
         """One operation by the gateway's id. Raises KeyError."""
         found = self._read("SELECT * FROM operation WHERE gateway = ? AND id = ?", gateway, operation_id)
@@ -106,9 +161,13 @@ class Book:
         """What is not decided yet."""
         return self._read("SELECT * FROM operation WHERE gateway = ? AND status = 'pending' ORDER BY rowid", gateway)
 
-    def operations(self, gateway: str) -> list[Operation]:
-        """Everything, oldest first."""
-        return self._read("SELECT * FROM operation WHERE gateway = ? ORDER BY rowid", gateway)
+    def gateways(self) -> list[str]:
+        """The codes of all gateways that have ever done anything."""
+        return [row[0] for row in self._db.execute("SELECT DISTINCT gateway FROM operation ORDER BY gateway")]
+
+    def as_json(self, gateway: str) -> str:
+        """Everything of one gateway, oldest first, as a JSON list. SQLite writes it, ten times as fast as we could."""
+        return f"[{','.join(row[0] for row in self._db.execute(_AS_JSON, (gateway,)))}]"
 
     def counts(self, gateway: str) -> dict[str, int]:
         """How many operations of each kind, whatever came of them."""

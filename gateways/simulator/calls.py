@@ -8,6 +8,7 @@ INQUIRY, CANCEL, HEALTH = "inquiry", "cancel", "health"
 MONEY_CALLS = frozenset({CHARGE, CAPTURE, VOID, REFUND})
 
 APPROVED, DECLINED, PENDING, CANCELED = "approved", "declined", "pending", "canceled"
+CHALLENGE = "challenge"  # a verdict that is not spoken yet: the card holder has to prove who they are
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class Call:
     """One request, authenticated and well-formed.
 
     `fingerprint` stands for the whole request: the same reference with another one is another request. A void names
-    no amount, and a capture or refund takes its currency from the charge unless it names one.
+    no amount, and a capture or refund takes its currency from the charge unless it names one. A charge of zero only
+    verifies the card. `return_url` is where the card holder goes back to after a challenge.
     """
 
     kind: str
@@ -26,6 +28,7 @@ class Call:
     capture: bool = False
     card_number: str = field(default="", repr=False)
     merchant_reference: str = ""
+    return_url: str = ""
     fingerprint: str = ""
 
 
@@ -58,6 +61,33 @@ class Operation:
     fingerprint: str = field(default="", repr=False)
     verdict: str = field(default="", repr=False)
     decide_at: float | None = None
+
+    @property
+    def needs_action(self) -> bool:
+        """Whether it waits for the card holder, and for nothing else."""
+        return self.status == PENDING and self.verdict == CHALLENGE
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What the card holder is shown of a charge that waits for them, and where they go afterwards, if anywhere."""
+
+    operation_id: str
+    last_digits: str
+    return_url: str = ""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A message on its way: which outcome it tells, how often it was tried, when it is due (Unix seconds)."""
+
+    id: int
+    gateway: str
+    operation_id: str
+    status: str
+    decline: str
+    try_count: int
+    due_at: float
 
 
 @dataclass(frozen=True)

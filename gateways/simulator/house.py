@@ -10,6 +10,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from aiohttp import web
@@ -17,7 +18,18 @@ from aiohttp import web
 from gateways.simulator import settings as s
 from gateways.simulator.bank import Bank, CallRefused
 from gateways.simulator.book import Book
-from gateways.simulator.calls import CANCEL, HEALTH, INQUIRY, MONEY_CALLS, PENDING, Call, Operation, Refused, Reply
+from gateways.simulator.calls import (
+    CANCEL,
+    HEALTH,
+    INQUIRY,
+    MONEY_CALLS,
+    PENDING,
+    Call,
+    Notice,
+    Operation,
+    Refused,
+    Reply,
+)
 from gateways.simulator.json_dialect import JsonDialect
 from gateways.simulator.notices import Postman
 from gateways.simulator.settings import GatewaySettings, SettingsRefused
@@ -26,7 +38,8 @@ from gateways.simulator.xml_dialect import XmlDialect
 _HOLD_SECONDS = 90
 _BACKLOG = 1024
 _FAILURE = Reply(500, "text/html", b"<html><body><h1>500 Internal Server Error</h1></body></html>\n")
-_FAILURES_ON_HEALTH = (s.ERROR_BEFORE_CHARGING, s.CHARGE_THEN_500)
+_BAD_GATEWAY = Reply(502, "text/html", b"<html><body><h1>502 Bad Gateway</h1><hr>a proxy</body></html>\n")
+_FAILURES_ON_HEALTH = {s.ERROR_BEFORE_CHARGING: _FAILURE, s.CHARGE_THEN_500: _FAILURE, s.BAD_GATEWAY: _BAD_GATEWAY}
 
 
 class Dialect(Protocol):
@@ -37,8 +50,8 @@ class Dialect(Protocol):
     def read(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Call:
         """What is asked. Raises Refused."""
 
-    def answer(self, call: Call, operation: Operation) -> Reply:
-        """The operation as it stands."""
+    def answer(self, call: Call, operation: Operation, action_url: str) -> Reply:
+        """The operation as it stands; `action_url` is where the card holder must go, or empty."""
 
     def refusal(self, call: Call, refusal: CallRefused) -> Reply:
         """Why nothing was done."""
@@ -60,15 +73,18 @@ class NoSuchGateway(LookupError):
 class SimulatedGateway:
     """One gateway: its settings, its bank and its listening socket."""
 
-    def __init__(self, settings: GatewaySettings, book: Book, postman: Postman, host: str, seed: int | None) -> None:
+    def __init__(
+        self, settings: GatewaySettings, book: Book, postman: Postman, *, host: str, control_url: str, seed: int | None
+    ) -> None:
         self.settings = settings
+        self._challenge_url = f"{control_url}/challenge/{settings.code}"
         self.calls: Counter[str] = Counter()
         self._dialect: Dialect = _DIALECTS[settings.dialect](settings)
         self.bank = Bank(book, settings.code, is_multi_capture=self._dialect.is_multi_capture)
         self._book = book
         self._postman = postman
         self._random = random.Random(None if seed is None else f"{seed}:{settings.code}")
-        self._socket = _bound(host, settings.port)
+        self._socket = bound(host, settings.port)
         self._host, self.port = self._socket.getsockname()[:2]
         self._runner: web.ServerRunner | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -79,9 +95,11 @@ class SimulatedGateway:
         return f"http://{self._host}:{self.port}"
 
     async def open(self) -> None:
-        """Listen, unless the behaviour is down, and take up again what was pending when the process ended."""
+        """Listen, unless the behaviour is down, and take up what was pending or untold when the process ended."""
         for operation in self._book.pending(self.settings.code):
             self._settle_later(operation)
+        for notice in self._book.notices(self.settings.code):
+            self._deliver(notice)
         if self.settings.behaviour != s.DOWN:
             await self._listen()
 
@@ -101,14 +119,32 @@ class SimulatedGateway:
             await self._listen()
 
     def settle_pending(self) -> int:
-        """Decide everything that is pending now. Returns how many operations that were."""
-        pending = self._book.pending(self.settings.code)
+        """Decide everything that is pending now, but what waits for a card holder. Returns how many that were."""
+        pending = [operation for operation in self._book.pending(self.settings.code) if not operation.needs_action]
         for operation in pending:
             self._settle(operation.id)
         return len(pending)
 
+    def decide_challenge(self, charge_id: str, *, is_approved: bool) -> Operation:
+        """Let the card holder approve or fail, and tell it; the second time changes nothing. Raises NoSuchCharge."""
+        with self._book.transaction():
+            charge, is_news = self.bank.decide_challenge(charge_id, is_approved=is_approved)
+            if is_news:
+                self.tell(charge, is_late=True)
+        return charge
+
+    def act(self, kind: str, reference: str, amount_minor: int | None) -> Operation:
+        """Capture, void or refund a charge in the back office, and tell it. Raises NoSuchOperation."""
+        with self._book.transaction():
+            operation = self.bank.act(kind, reference, amount_minor)
+            self.tell(operation, is_late=True)
+        return operation
+
     def tell(self, operation: Operation, *, is_late: bool, copies: int | None = None) -> None:
-        """Send the notice of a final outcome, as the settings will have it; late is what no answer has told."""
+        """Send the notice of a final outcome, as the settings will have it; late is what no answer has told.
+
+        Called in the transaction that decides, so that what is decided is told, whenever the process dies.
+        """
         if copies is None:
             copies = 3 if self.settings.behaviour == s.DUPLICATE_AND_LATE_NOTICES else 1
         wanted = self.settings.notices
@@ -119,12 +155,15 @@ class SimulatedGateway:
         ):
             return
         for _ in range(copies):
-            self._postman.send(
-                self.settings.code,
-                address=lambda: self.settings.notice_url,
-                write=lambda now: self._dialect.notice(operation, now),
-                delay_seconds=self._random.uniform(1, 3) if copies > 1 else 0,
-            )
+            delay_seconds = self._random.uniform(1, 3) if copies > 1 else 0
+            self._deliver(self._book.insert_notice(operation, due_at=time.time() + delay_seconds))
+
+    def _deliver(self, notice: Notice) -> None:
+        operation = self._book.get(notice.gateway, notice.operation_id)
+        told = replace(operation, status=notice.status, decline=notice.decline)
+        self._postman.deliver(
+            notice, address=lambda: self.settings.notice_url, write=lambda now: self._dialect.notice(told, now)
+        )
 
     async def _listen(self) -> None:
         runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0.05)
@@ -136,7 +175,7 @@ class SimulatedGateway:
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
-            self._socket = _bound(self._host, self.port)
+            self._socket = bound(self._host, self.port)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
@@ -147,22 +186,37 @@ class SimulatedGateway:
         self.calls[call.kind] += 1
         behaviour = self._draw()
         await asyncio.sleep(self.settings.latency_ms / 1000)
-        if behaviour == s.ERROR_BEFORE_CHARGING and call.kind in MONEY_CALLS:
-            return _response(_FAILURE)
-        if behaviour in _FAILURES_ON_HEALTH and call.kind == HEALTH:
-            return _response(_FAILURE)
+        if call.kind == HEALTH and behaviour in _FAILURES_ON_HEALTH:
+            return _response(_FAILURES_ON_HEALTH[behaviour])
+        if call.kind in MONEY_CALLS:
+            if behaviour == s.ERROR_BEFORE_CHARGING:
+                return _response(_FAILURE)
+            if behaviour == s.RESET_BEFORE_CHARGING:
+                _cut(request)
+                return web.Response()
+            if behaviour == s.BAD_GATEWAY and self._random.random() < 0.5:
+                return _response(_BAD_GATEWAY)
         reply = self._carry_out(call, behaviour)
         if behaviour == s.SLOW:
             await asyncio.sleep(self.settings.slow_seconds)
         elif call.kind in MONEY_CALLS:
-            if behaviour == s.CHARGE_THEN_500:
-                reply = _FAILURE
-            elif behaviour == s.CHARGE_THEN_TIMEOUT:
-                await _hold(request)
-                _cut(request)
-            elif behaviour == s.RESET:
-                _cut(request)
+            match behaviour:
+                case s.CHARGE_THEN_500:
+                    reply = _FAILURE
+                case s.BAD_GATEWAY:
+                    reply = _BAD_GATEWAY
+                case s.CHARGE_THEN_GARBAGE:
+                    reply = replace(reply, body=self._garbled(reply.body))
+                case s.CHARGE_THEN_TIMEOUT:
+                    await _hold(request)
+                    _cut(request)
+                case s.RESET:
+                    _cut(request)
         return _response(reply)
+
+    def _garbled(self, body: bytes) -> bytes:
+        """Something in place of an answer: nothing, its first part, or its bytes in disorder."""
+        return self._random.choice([b"", body[: len(body) // 2], body[::-1]])
 
     def _draw(self) -> str:
         """How the next call goes."""
@@ -178,27 +232,27 @@ class SimulatedGateway:
     def _carry_out(self, call: Call, behaviour: str) -> Reply:
         if call.kind == HEALTH:
             return self._dialect.health()
-        is_late = False
+        copies = 3 if behaviour == s.DUPLICATE_AND_LATE_NOTICES else None
         try:
-            if call.kind == CANCEL:
-                operation, is_news = self.bank.cancel(call.reference), False
-            elif call.kind == INQUIRY:
-                operation, is_news = self.bank.inquire(call.reference)
-                is_late = True
-            else:
-                operation, is_news = self.bank.submit(
-                    call,
-                    profile=self.settings.profile,
-                    late_seconds=self.settings.async_seconds,
-                    is_late=behaviour == s.ASYNCHRONOUS,
-                )
+            with self._book.transaction():
+                operation, is_news = self._ask_bank(call, is_late=behaviour == s.ASYNCHRONOUS)
+                if is_news:
+                    self.tell(operation, is_late=call.kind == INQUIRY, copies=copies)
         except CallRefused as refusal:
             return self._dialect.refusal(call, refusal)
-        if is_news:
-            self.tell(operation, is_late=is_late, copies=3 if behaviour == s.DUPLICATE_AND_LATE_NOTICES else None)
-        elif operation.status == PENDING:
+        if operation.status == PENDING:
             self._settle_later(operation)
-        return self._dialect.answer(call, operation)
+        action_url = f"{self._challenge_url}/{operation.id}" if operation.needs_action else ""
+        return self._dialect.answer(call, operation, action_url)
+
+    def _ask_bank(self, call: Call, *, is_late: bool) -> tuple[Operation, bool]:
+        if call.kind == CANCEL:
+            return self.bank.cancel(call.reference), False
+        if call.kind == INQUIRY:
+            return self.bank.inquire(call.reference)
+        return self.bank.submit(
+            call, profile=self.settings.profile, late_seconds=self.settings.async_seconds, is_late=is_late
+        )
 
     def _settle_later(self, operation: Operation) -> None:
         """Set the timer of a pending operation, unless it runs already or waits for an inquiry."""
@@ -211,19 +265,21 @@ class SimulatedGateway:
     def _settle(self, operation_id: str) -> None:
         if timer := self._timers.pop(operation_id, None):
             timer.cancel()
-        operation, is_news = self.bank.settle(operation_id)
-        if is_news:
-            self.tell(operation, is_late=True)
+        with self._book.transaction():
+            operation, is_news = self.bank.settle(operation_id)
+            if is_news:
+                self.tell(operation, is_late=True)
 
 
 class House:
-    """All simulated gateways of this process, over one book."""
+    """All simulated gateways of this process, over one book. `control_url` is where a browser finds challenges."""
 
-    def __init__(self, book: Book, *, host: str, seed: int | None) -> None:
+    def __init__(self, book: Book, *, host: str, control_url: str, seed: int | None) -> None:
         self.book = book
         self.gateways: dict[str, SimulatedGateway] = {}
-        self.postman = Postman()
+        self.postman = Postman(book)
         self._host = host
+        self._control_url = control_url
         self._seed = seed
 
     async def add(self, settings: GatewaySettings) -> SimulatedGateway:
@@ -231,7 +287,9 @@ class House:
         if settings.code in self.gateways:
             raise SettingsRefused(f"code: {settings.code} is taken")
         try:
-            gateway = SimulatedGateway(settings, self.book, self.postman, self._host, self._seed)
+            gateway = SimulatedGateway(
+                settings, self.book, self.postman, host=self._host, control_url=self._control_url, seed=self._seed
+            )
         except OSError:
             raise SettingsRefused(f"port: {settings.port} is taken") from None
         await gateway.open()
@@ -253,16 +311,17 @@ class House:
         self.book.close()
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that has its port and does not listen yet. Port 0 picks a free one. Raises OSError."""
+    held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((host, port))
+        held.bind((host, port))
     except OSError:
-        bound.close()
+        held.close()
         raise
-    bound.setblocking(False)
-    return bound
+    held.setblocking(False)
+    return held
 
 
 def _response(reply: Reply) -> web.Response:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the issuer will say: nothing but yes when `decline` is empty. A late one is not said at once."""
+    """What the issuer will say: nothing but yes when `decline` is empty."""
 
     decline: str = ""
-    is_late: bool = False  # said after some seconds, by a notice
+    is_challenge: bool = False  # said once the card holder has proved who they are
     is_on_inquiry: bool = False  # said when somebody asks
 
 
@@ -33,7 +33,7 @@ TEST_CARDS = (
     TestCard("4000000000000069", "Declined: expired card", Verdict("expired_card")),
     TestCard("4000000000000127", "Declined: incorrect CVC", Verdict("incorrect_cvc")),
     TestCard("4000000000000119", "Declined: processing error, may be tried elsewhere", Verdict("processing_error")),
-    TestCard("4000002500003155", "3-D Secure: pending, then approved by a notice", Verdict(is_late=True)),
+    TestCard("4000002500003155", "3-D Secure: the card holder approves or fails on a page", Verdict(is_challenge=True)),
     TestCard("4000000000000259", "Succeeds, and is disputed later"),
 )
 _BY_NUMBER: Mapping[str, Verdict] = {card.number: card.verdict for card in TEST_CARDS}

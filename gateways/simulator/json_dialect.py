@@ -1,6 +1,7 @@
 """How does a modern gateway speak? JSON over REST, integers in minor units, a bearer key.
 
-    POST /v1/charges                       {reference, amount, currency, capture, card, merchant_reference, country}
+    POST /v1/charges                       {reference, amount, currency, capture, card, merchant_reference, country,
+                                            return_url}
     POST /v1/charges/{id}/captures         {reference, amount}
     POST /v1/charges/{id}/voids            {reference}
     POST /v1/charges/{id}/refunds          {reference, amount}
@@ -9,8 +10,14 @@
     GET  /v1/health
 
 `card` is {number, exp_month, exp_year, cvv, holder_name}. Every POST of money repeats its `reference` in the header
-`Idempotency-Key`. The answer is the operation, {id, object, reference, status, decline, amount, currency, captured}.
-Its status is approved, declined, pending or canceled; `captured` says whether a charge was to take the money at once.
+`Idempotency-Key`. The answer is the operation, {id, object, reference, status, decline, amount, currency, captured,
+action_url}. Its status is approved, declined, pending, requires_action or canceled; `captured` says whether a charge
+was to take the money at once. A charge of amount 0 that does not capture only verifies the card.
+
+A charge that requires_action waits until the card holder has been at its `action_url` (3-D Secure), from where they
+are sent back to the `return_url` (http or https, at most 2000 characters; optional). It is then approved, or declined
+with authentication_failed, and an inquiry or a notice tells which. Nothing else ends it but a cancel.
+
 Refused before anything is done: 400 malformed, 401 unauthorized, 404 no_such_charge and no_such_operation, 404
 no_such_path, 405 method_not_allowed, 422 invalid_request with the field in `param`. 409 reference_reused: the reference
 belongs to another request. All of these are {error, param}.
@@ -41,6 +48,7 @@ from gateways.simulator.calls import (
     Refused,
     Reply,
 )
+from gateways.simulator.challenges import is_web_address
 from gateways.simulator.settings import GatewaySettings
 
 _FOLLOW_UPS = {"captures": CAPTURE, "voids": VOID, "refunds": REFUND}
@@ -75,14 +83,16 @@ class JsonDialect:
             case ["v1", "charges"]:
                 _need(method, "POST")
                 fields = _fields(headers, body)
+                capture = _flag(fields, "capture")
                 return Call(
                     CHARGE,
                     reference=fields["reference"],
-                    amount_minor=_amount(fields),
+                    amount_minor=_amount(fields, lowest=1 if capture else 0),
                     currency=_matching(fields, "currency", "[A-Z]{3}"),
-                    capture=_flag(fields, "capture"),
+                    capture=capture,
                     card_number=_card_number(fields),
                     merchant_reference=_free_text(fields, "merchant_reference"),
+                    return_url=_return_url(fields),
                     fingerprint=self._fingerprint(path, body),
                 )
             case ["v1", "charges", charge_id, follow_up] if follow_up in _FOLLOW_UPS:
@@ -98,9 +108,9 @@ class JsonDialect:
                 )
         raise _refused(404, "no_such_path")
 
-    def answer(self, call: Call, operation: Operation) -> Reply:
-        """The operation as it stands."""
-        return _json(201 if call.kind in MONEY_CALLS else 200, _document(operation))
+    def answer(self, call: Call, operation: Operation, action_url: str) -> Reply:
+        """The operation as it stands; `action_url` is where the card holder must go, or empty."""
+        return _json(201 if call.kind in MONEY_CALLS else 200, _document(operation, action_url))
 
     def refusal(self, call: Call, refusal: CallRefused) -> Reply:
         """Why nothing was done."""
@@ -126,16 +136,17 @@ class JsonDialect:
         return hmac.digest(self._api_key.encode(), f"{path}\n".encode() + body, hashlib.sha256).hex()
 
 
-def _document(operation: Operation) -> dict[str, Any]:
+def _document(operation: Operation, action_url: str = "") -> dict[str, Any]:
     return {
         "id": operation.id,
         "object": operation.kind,
         "reference": operation.reference,
-        "status": operation.status,
+        "status": "requires_action" if action_url else operation.status,
         "decline": operation.decline or None,
         "amount": operation.amount_minor,
         "currency": operation.currency or None,
         "captured": operation.capture,
+        "action_url": action_url or None,
     }
 
 
@@ -181,9 +192,9 @@ def _matching(fields: Mapping[str, Any], name: str, pattern: str) -> str:
     return value
 
 
-def _amount(fields: Mapping[str, Any]) -> int:
+def _amount(fields: Mapping[str, Any], lowest: int = 1) -> int:
     value = fields.get("amount")
-    if type(value) is not int or not 0 < value <= _LARGEST_MINOR:
+    if type(value) is not int or not lowest <= value <= _LARGEST_MINOR:
         raise _invalid("amount")
     return value
 
@@ -206,6 +217,13 @@ def _card_number(fields: Mapping[str, Any]) -> str:
         raise _invalid("card.cvv")
     _free_text(card, "holder_name")
     return _matching(card, "number", "[0-9]{12,19}")
+
+
+def _return_url(fields: Mapping[str, Any]) -> str:
+    value = fields.get("return_url") or ""
+    if value and not (isinstance(value, str) and is_web_address(value)):
+        raise _invalid("return_url")
+    return str(value)
 
 
 def _free_text(fields: Mapping[str, Any], name: str) -> str:

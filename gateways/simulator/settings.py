@@ -19,7 +19,10 @@ SLOW = "slow"
 ERROR_BEFORE_CHARGING = "error_before_charging"
 CHARGE_THEN_500 = "charge_then_500"
 CHARGE_THEN_TIMEOUT = "charge_then_timeout"
+RESET_BEFORE_CHARGING = "reset_before_charging"
 RESET = "reset"
+CHARGE_THEN_GARBAGE = "charge_then_garbage"
+BAD_GATEWAY = "bad_gateway"
 DUPLICATE_AND_LATE_NOTICES = "duplicate_and_late_notices"
 ASYNCHRONOUS = "asynchronous"
 
@@ -30,7 +33,10 @@ BEHAVIOURS: Mapping[str, str] = {
     ERROR_BEFORE_CHARGING: "Answers “500” to money calls and does nothing: no money moves.",
     CHARGE_THEN_500: "Moves the money, then answers “500” as if it had failed.",
     CHARGE_THEN_TIMEOUT: "Moves the money, then never answers: the caller waits until it gives up.",
+    RESET_BEFORE_CHARGING: "Cuts the connection without an answer and does nothing: no money moves.",
     RESET: "Moves the money, then cuts the connection without an answer.",
+    CHARGE_THEN_GARBAGE: "Moves the money, then sends an answer that is cut short, empty or unreadable.",
+    BAD_GATEWAY: "Answers “502” like a proxy in front of it: half of the money calls moved the money, half did not.",
     DUPLICATE_AND_LATE_NOTICES: "Answers well, but sends each notice three times, seconds late and out of order.",
     ASYNCHRONOUS: "Answers “pending”; decides some seconds later and tells the outcome by a notice.",
 }

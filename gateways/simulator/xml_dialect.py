@@ -8,6 +8,7 @@
       <order-ref>…</order-ref>                              the caller's reference of this operation
       <original-transaction-id>…</original-transaction-id>  capture, reversal and refund: of the authorization
       <amount currency="EUR">12.34</amount>                 authorization, capture, refund; ISO 4217's decimals
+      <return-url>…</return-url>                            authorization, optional: see below
       <merchant-reference>…</merchant-reference> <country>…</country>
       <card><number>…</number><expiry>2031-04</expiry><cvv>…</cvv><name>…</name></card>
       <signature>…</signature>
@@ -20,20 +21,25 @@
       <transaction-id>…</transaction-id>
       <result-code>00</result-code>
       <amount currency="EUR">12.34</amount>
+      <action-url>…</action-url>            with result code 65
       <signature>…</signature>
     </response>
 
 A signature is the hex HMAC-SHA256, under the signing key, of "name=value" for each of the document's signed fields in
 the order below (an absent one is empty), joined by line feeds. Answers come with HTTP status 200 whatever the result.
 
-Result codes: 00 approved, canceled or found well; 09 in progress; 17 canceled. Declined: 05 do not honor, 12 not
-possible in this state, 13 amount too high, 14 invalid card number, 41 lost, 43 stolen, 51 insufficient funds, 54
-expired, 82 wrong CVC, 96 processing error. Refused before anything is done: 03 unknown merchant, 25 not found (an
-original transaction, or the subject of an inquiry), 30 format error, 63 bad signature. 94: the order-ref belongs to
-another request.
+Result codes: 00 approved, canceled or found well; 09 in progress; 65 waits for the card holder; 17 canceled. Declined:
+05 do not honor, 12 not possible in this state, 13 amount too high, 14 invalid card number, 41 lost, 43 stolen, 51
+insufficient funds, 54 expired, 82 wrong CVC, 88 authentication failed, 96 processing error. Refused before anything is
+done: 03 unknown merchant, 25 not found (an original transaction, or the subject of an inquiry), 30 format error, 63 bad
+signature. 94: the order-ref belongs to another request.
 
-No sale, and one capture per authorization. A notice is a <notification> of the same fields with <notification-id> and
-<timestamp> (Unix seconds), signed under the notice secret.
+With 65 the card holder must go to the action-url (3-D Secure), from where they are sent back to the return-url (http or
+https, at most 2000 characters; optional). The authorization is then approved, or declined with 88, and an inquiry or a
+notification tells which. Nothing else ends it but a cancel.
+
+No sale, and one capture per authorization. An authorization of zero only verifies the card. A notice is a
+<notification> of the same fields with <notification-id> and <timestamp> (Unix seconds), signed under the notice secret.
 """
 
 import hashlib
@@ -64,11 +70,29 @@ from gateways.simulator.calls import (
     Refused,
     Reply,
 )
+from gateways.simulator.challenges import is_web_address
 from gateways.simulator.settings import GatewaySettings
 
 NAMESPACE = "urn:simulator:acquirer:1"
-REQUEST_SIGNED = ("operation", "merchant-id", "order-ref", "original-transaction-id", "amount", "currency")
-RESPONSE_SIGNED = ("operation", "order-ref", "subject", "transaction-id", "result-code", "amount", "currency")
+REQUEST_SIGNED = (
+    "operation",
+    "merchant-id",
+    "order-ref",
+    "original-transaction-id",
+    "amount",
+    "currency",
+    "return-url",
+)
+RESPONSE_SIGNED = (
+    "operation",
+    "order-ref",
+    "subject",
+    "transaction-id",
+    "result-code",
+    "amount",
+    "currency",
+    "action-url",
+)
 NOTICE_SIGNED = ("notification-id", "timestamp", "merchant-id", *RESPONSE_SIGNED[1:])
 
 _TWO_DECIMALS = ("EUR", "GBP", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "RSD", "USD")
@@ -101,6 +125,7 @@ _DECLINE_CODES = {
     "insufficient_funds": "51",
     "expired_card": "54",
     "incorrect_cvc": "82",
+    "authentication_failed": "88",
     "processing_error": "96",
 }
 _REFUSAL_CODES = {"no_such_charge": "25", "no_such_operation": "25", "reference_reused": "94"}
@@ -140,12 +165,16 @@ class XmlDialect:
             raise self._refused(fields, "63")
         return self._call(fields, root, body)
 
-    def answer(self, call: Call, operation: Operation) -> Reply:
-        """The operation as it stands; what was canceled by reference is a success of the cancel."""
-        code = _code(operation)
+    def answer(self, call: Call, operation: Operation, action_url: str) -> Reply:
+        """The operation as it stands; what was canceled by reference is a success of the cancel.
+
+        `action_url` is where the card holder must go, or empty.
+        """
+        code = "65" if action_url else _code(operation)
         if call.kind == CANCEL:
             code = "00" if operation.status in (CANCELED, DECLINED) else "12"
-        return self._reply({"operation": _SUBJECTS[call.kind], **_about(operation), "result-code": code})
+        about = {**_about(operation), "action-url": action_url}
+        return self._reply({"operation": _SUBJECTS[call.kind], **about, "result-code": code})
 
     def refusal(self, call: Call, refusal: CallRefused) -> Reply:
         """Why nothing was done."""
@@ -174,12 +203,12 @@ class XmlDialect:
 
     def _call(self, fields: Mapping[str, str], root: ET.Element, body: bytes) -> Call:
         kind = _KINDS.get(fields["operation"], "")
-        amount_minor = 0
+        amount_minor: int | None = 0
         number = ""
         is_complete = bool(kind) and bool(_REFERENCE.fullmatch(fields["order-ref"]))
         if kind in (CHARGE, CAPTURE, REFUND):
             amount_minor = _minor(fields["amount"], fields["currency"])
-            is_complete &= amount_minor > 0
+            is_complete &= amount_minor is not None and amount_minor >= (0 if kind == CHARGE else 1)
         if kind in (CAPTURE, VOID, REFUND):
             is_complete &= bool(fields["original-transaction-id"])
         if kind == CHARGE:
@@ -191,16 +220,18 @@ class XmlDialect:
             is_complete &= bool(re.fullmatch("[0-9]{12,19}", number, re.ASCII))
             is_complete &= bool(re.fullmatch("20[0-9]{2}-(0[1-9]|1[0-2])", card["expiry"], re.ASCII))
             is_complete &= bool(re.fullmatch("[0-9]{3,4}|", card["cvv"], re.ASCII))
+            is_complete &= fields["return-url"] == "" or is_web_address(fields["return-url"])
         if not is_complete:
             raise self._refused(fields, "30")
         return Call(
             kind,
             reference=fields["order-ref"],
             charge_id=fields["original-transaction-id"],
-            amount_minor=amount_minor,
-            currency=fields["currency"] if amount_minor else "",
+            amount_minor=amount_minor or 0,
+            currency=fields["currency"] if kind in (CHARGE, CAPTURE, REFUND) else "",
             card_number=number,
             merchant_reference=fields["merchant-reference"],
+            return_url=fields["return-url"],
             fingerprint=hmac.digest(self._signing_key.encode(), body, hashlib.sha256).hex(),
         )
 
@@ -218,6 +249,7 @@ _FIELDS = (
     "order-ref",
     "original-transaction-id",
     "amount",
+    "return-url",
     "merchant-reference",
     "signature",
 )
@@ -248,14 +280,14 @@ def _code(operation: Operation) -> str:
     return _STATUS_CODES.get(operation.status) or _DECLINE_CODES[operation.decline]
 
 
-def _minor(text: str, currency: str) -> int:
-    """Minor units of a decimal with exactly its currency's decimals; 0 if it is anything else."""
+def _minor(text: str, currency: str) -> int | None:
+    """Minor units of a decimal with exactly its currency's decimals; None if it is anything else."""
     if currency not in DECIMALS:
-        return 0
+        return None
     decimals = DECIMALS[currency]
     fraction = rf"\.[0-9]{{{decimals}}}" if decimals else ""
     if not re.fullmatch(rf"(0|[1-9][0-9]{{0,11}}){fraction}", text, re.ASCII):
-        return 0
+        return None
     return int(text.replace(".", ""))
 
 

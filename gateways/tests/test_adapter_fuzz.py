@@ -5,6 +5,7 @@ The allow-lists stand here a second time, written from the formats' descriptions
 
 import json
 from itertools import product
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -77,6 +78,7 @@ JSON_DECLINES = {
     "stolen_card": DeclineCode.STOLEN_CARD,
     "expired_card": DeclineCode.EXPIRED_CARD,
     "incorrect_cvc": DeclineCode.INCORRECT_CVC,
+    "authentication_failed": DeclineCode.AUTHENTICATION_REQUIRED,
     "invalid_card": DeclineCode.INVALID_CARD,
     "processing_error": DeclineCode.PROCESSING_ERROR,
     "capture_exceeds_authorized": DeclineCode.NOT_PERMITTED,
@@ -90,11 +92,18 @@ JSON_ERRORS = [
 ]
 
 
+ADDRESS = "https://bank.example/challenge/1"
+
+
 def json_bodies(kind):
     """Name of the body → the body, and what to conclude from it where its status is that of an operation."""
     bodies = {name: (body, Outcome.UNKNOWN) for name, body in NONSENSE.items()}
     bodies["approved"] = (json_operation(kind), Outcome.SUCCEEDED)
     bodies["pending"] = (json_operation(kind, status="pending"), Outcome.PENDING)
+    challenged = Outcome.PENDING if kind == "charge" else Outcome.UNKNOWN
+    bodies["challenged"] = (json_operation(kind, status="requires_action", action_url=ADDRESS), challenged)
+    bodies["challenged nowhere"] = (json_operation(kind, status="requires_action"), challenged)
+    bodies["of no amount"] = (json_operation(kind, amount=0), Outcome.UNKNOWN)
     bodies["canceled"] = (json_operation(kind, status="canceled"), Outcome.DECLINED)
     bodies["of another reference"] = (json_operation(kind, reference="att_2"), Outcome.UNKNOWN)
     bodies["unfamiliar status"] = (json_operation(kind, status="in_review"), Outcome.UNKNOWN)
@@ -125,6 +134,7 @@ def test_json_status_by_body_is_unknown_unless_allowed(verb):
         result, _ = drive(getattr(gateway, verb)(request), [HttpReply(http_status, {}, body)])
         assert result.outcome is expected, (http_status, name)
         assert result.is_found or (verb, http_status, name) == ("fetch", 404, "error no_such_operation")
+        assert bool(result.action_url) == (name == "challenged" and expected is Outcome.PENDING)
         if name in JSON_DECLINES and expected is Outcome.DECLINED:
             assert result.decline_code == JSON_DECLINES[name]
 
@@ -161,6 +171,25 @@ def test_json_success_needs_every_word_to_be_right(document, http_status):
         assert result.outcome in (Outcome.UNKNOWN, Outcome.NOT_SENT)
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    address=values
+    | st.from_regex(r"https?://[!-~]{0,20}", fullmatch=True)
+    | st.text().map("https://b.example/".__add__)
+)
+def test_a_json_challenge_is_pending_whatever_its_address(address):
+    gateway = SimulatorJson({"api_key": "k", "notice_secret": "n"})
+    body = json_operation("charge", status="requires_action", action_url=address)
+    result, _ = drive(gateway.authorize(money_request()), [HttpReply(201, {}, body)])
+    assert result.outcome is Outcome.PENDING
+    assert result.action_url in (address, "")
+    if result.action_url:
+        assert urlsplit(address).scheme in ("http", "https")
+        assert urlsplit(address).netloc
+        assert address.isascii()
+        assert address.isprintable()
+
+
 @settings(max_examples=200, deadline=None)
 @given(body=st.binary(max_size=200), http_status=st.integers(100, 599))
 def test_random_bytes_are_unknown_to_every_adapter(body, http_status):
@@ -180,7 +209,7 @@ XML_SUBJECTS = {
     "refund": "refund",
     "fetch": "authorization",
 }
-XML_DECLINES = {"05", "12", "13", "14", "17", "41", "43", "51", "54", "82", "96"}
+XML_DECLINES = {"05", "12", "13", "14", "17", "41", "43", "51", "54", "82", "88", "96"}
 
 
 def xml_reply(http_status, verb, code, **changes):
@@ -195,7 +224,8 @@ def xml_reply(http_status, verb, code, **changes):
         **changes,
     }
     names = xml_dialect.RESPONSE_SIGNED
-    inner = "".join(f"<{name}>{fields[name]}</{name}>" for name in names if name not in ("amount", "currency"))
+    texts = [name for name in names if name in fields and name not in ("amount", "currency")]
+    inner = "".join(f"<{name}>{fields[name]}</{name}>" for name in texts)
     signature = xml_dialect.sign(KEY, names, fields)
     body = (
         f'<response xmlns="{xml_dialect.NAMESPACE}">{inner}<amount currency="{fields["currency"]}">{fields["amount"]}'
@@ -216,7 +246,7 @@ def test_xml_status_by_result_code_is_unknown_unless_allowed(verb):
         expected = Outcome.UNKNOWN
         if http_status == 200 and code == "00":
             expected = Outcome.SUCCEEDED
-        elif http_status == 200 and code == "09":
+        elif http_status == 200 and code in ({"09", "65"} if verb in ("authorize", "fetch") else {"09"}):
             expected = Outcome.PENDING
         elif http_status == 200 and code in XML_DECLINES:
             expected = Outcome.DECLINED
@@ -225,15 +255,39 @@ def test_xml_status_by_result_code_is_unknown_unless_allowed(verb):
         result, _ = drive(getattr(gateway, verb)(request), [xml_reply(http_status, verb, code)])
         assert result.outcome is expected, (http_status, code)
         assert result.is_found or (verb, http_status, code) == ("fetch", 200, "25")
+        addressed, _ = drive(
+            getattr(gateway, verb)(request), [xml_reply(http_status, verb, code, **{"action-url": ADDRESS})]
+        )
+        assert addressed.outcome is expected
+        assert addressed.action_url == (ADDRESS if code == "65" and expected is Outcome.PENDING else "")
     for http_status, body in product([200, 400, 500], NONSENSE.values()):
         result, _ = drive(getattr(gateway, verb)(request), [HttpReply(http_status, {}, body)])
         assert result.outcome is Outcome.UNKNOWN
 
 
-@pytest.mark.parametrize("code", ["00", "05", "09"])
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("told_minor", [0, 1, 1234])
+def test_an_amount_of_zero_is_believed_of_a_card_check_only(verb, told_minor):
+    json_gateway = SimulatorJson({"api_key": "k", "notice_secret": "n"})
+    xml_gateway = SimulatorXml({"merchant_id": "m", "signing_key": KEY, "notice_secret": "n"})
+    told = xml_reply(200, verb, "00", amount=f"{told_minor / 100:.2f}")
+    answers = {
+        json_gateway: HttpReply(200 if verb == "fetch" else 201, {}, json_operation(VERBS[verb], amount=told_minor)),
+        xml_gateway: told,
+    }
+    for (gateway, reply), asked_minor in product(answers.items(), (0, 1234)):
+        request = money_request("authorize" if verb == "fetch" else verb, amount_minor=asked_minor)
+        result, _ = drive(getattr(gateway, verb)(request), [reply])
+        is_ours = asked_minor == told_minor and (asked_minor or verb in ("authorize", "fetch", "void"))
+        # The answer to a void may name any amount, but of a charge that is no card check it is never zero.
+        is_ours = is_ours or (verb == "void" and told_minor > 0)
+        assert result.outcome is (Outcome.SUCCEEDED if is_ours else Outcome.UNKNOWN), (gateway.code, asked_minor)
+
+
+@pytest.mark.parametrize("code", ["00", "05", "09", "65"])
 def test_an_xml_answer_with_any_byte_changed_is_unknown_or_says_the_same(code):
     gateway = SimulatorXml({"merchant_id": "m", "signing_key": KEY, "notice_secret": "n"})
-    reply = xml_reply(200, "authorize", code)
+    reply = xml_reply(200, "authorize", code, **({"action-url": ADDRESS} if code == "65" else {}))
     expected, _ = drive(gateway.authorize(money_request()), [reply])
     for position, bit in product(range(len(reply.body)), (1, 32)):
         changed = bytearray(reply.body)

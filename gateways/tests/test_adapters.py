@@ -10,6 +10,7 @@ import inspect
 import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_an_adapter_declares_what_it_is(code):
     assert declared.data_format in ("json", "xml")
     assert declared.currencies <= set(CURRENCY_DECIMALS)
     assert any(credential.is_secret for credential in declared.credentials)
-    assert {credential.name for credential in declared.credentials} == set(CREDENTIALS[code])
+    assert {credential.name for credential in declared.credentials if credential.is_required} == set(CREDENTIALS[code])
     assert all(isinstance(ours, DeclineCode) for ours in declared.decline_codes.values())
 
 
@@ -83,6 +84,19 @@ def test_every_verb_an_adapter_is_capable_of_has_recordings(code):
     capable = {verb for capability, verb in NEEDED.items() if capability in registry.adapter_class(code).capabilities}
     recorded = {recording["verb"] for recording in recordings(code).values()}
     assert recorded >= capable | {"authorize", "fetch", "health", "parse_notice"}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_an_adapter_can_do_beyond_its_verbs_is_recorded(code):
+    capabilities = registry.adapter_class(code).capabilities
+    results = [rec["result"] for rec in recordings(code).values() if rec["verb"] in ("authorize", "fetch")]
+    shown = {
+        Capability.SALE: any(result.get("captured") for result in results),
+        Capability.VERIFICATION: {"succeeded", "declined"}
+        <= {result["outcome"] for result in results if result.get("amount_minor") == 0},
+        Capability.CHALLENGE: any("action_url" in result for result in results),
+    }
+    assert shown == {capability: capability in capabilities for capability in shown}
 
 
 @pytest.mark.parametrize(("code", "name"), CALLS)
@@ -158,6 +172,20 @@ def test_a_notice_under_another_secret_is_refused(code, name):
         gateway.parse_notice(recording["headers"], recording["body"].encode(), recording["now"])
 
 
+@pytest.mark.parametrize(("code", "name"), NOTICES)
+def test_a_notice_under_the_previous_secret_is_believed_as_long_as_there_is_one(code, name):
+    recording = recordings(code)[name]
+    message = (recording["headers"], recording["body"].encode(), recording["now"])
+    old = CREDENTIALS[code]["notice_secret"]
+    changing = registry.adapter_class(code)(
+        {**CREDENTIALS[code], "notice_secret": "new", "notice_secret_previous": old}
+    )
+    assert changing.parse_notice(*message) == adapter(code).parse_notice(*message)
+    changed = registry.adapter_class(code)({**CREDENTIALS[code], "notice_secret": "new", "notice_secret_previous": ""})
+    with pytest.raises(NoticeRefused):
+        changed.parse_notice(*message)
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_no_card_and_no_secret_shows_in_a_repr(code):
     request = money_request(card=CardData("4242424242424242", 4, 2031, "987", "Ana Lopez"))
@@ -170,7 +198,12 @@ def test_no_card_and_no_secret_shows_in_a_repr(code):
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize(
     ("verb", "flaw"),
-    [("authorize", {"card": None}), ("authorize", {"currency": "XTS"}), ("capture", {"gateway_reference": ""})],
+    [
+        ("authorize", {"card": None}),
+        ("authorize", {"currency": "XTS"}),
+        ("authorize", {"amount_minor": 0, "capture": True}),
+        ("capture", {"gateway_reference": ""}),
+    ],
 )
 def test_what_cannot_be_asked_is_never_sent(code, verb, flaw):
     result, sent = drive(getattr(adapter(code), verb)(money_request(verb, **flaw)), [])
@@ -202,6 +235,7 @@ def json_answer(**changes) -> dict:
         "amount": 1234,
         "currency": "EUR",
         "captured": False,
+        "action_url": None,
         **changes,
     }
 
@@ -255,6 +289,61 @@ def test_a_sale_is_captured_only_if_the_gateway_says_so():
         assert (result.outcome, result.captured) == (Outcome.SUCCEEDED, captured)
 
 
+ADDRESSES = [
+    "https://bank.example/challenge/7?a=b#c",
+    "http://127.0.0.1:8100/challenge/north/ch_1",
+    "http://gateway_1:8100?a",
+    "https://bank.example",
+    "https://bank.example/" + "x" * 1979,
+]
+NO_ADDRESSES = [
+    "",
+    "bank.example",
+    "//bank.example/x",
+    "/challenge",
+    "ftp://bank.example/",
+    "javascript:alert(1)//https://bank.example/",
+    "data:text/html,x",
+    "https:///challenge",
+    "https://[bank.example/",
+    "https://bank.example:x/",
+    "https://",
+    "https://bank.example/a b",
+    "https://bank.example/a\nb",
+    " https://bank.example/",
+    "https://bank.example/ñ",
+    "https://trusted.example@bank.example/",
+    "https://bank.example\\@x/",
+    "https://bank.example/" + "x" * 1980,
+]
+
+
+@pytest.mark.parametrize("verb", ["authorize", "fetch"])
+@pytest.mark.parametrize("address", ADDRESSES + NO_ADDRESSES, ids=lambda address: address[:40])
+def test_a_json_challenge_is_pending_and_its_address_is_passed_on_if_it_is_one(verb, address):
+    reply = _json_reply(201 if verb == "authorize" else 200, status="requires_action", action_url=address)
+    result, _ = drive(getattr(adapter(JSON), verb)(money_request()), [reply])
+    assert (result.outcome, result.gateway_reference) == (Outcome.PENDING, "ch_9")
+    assert result.action_url == (address if address in ADDRESSES else "")
+    assert bool(result.detail) == (address in NO_ADDRESSES)
+
+
+@pytest.mark.parametrize("address", [None, 7, True, ["https://bank.example/"], {"href": "https://bank.example/"}])
+def test_a_json_challenge_at_no_text_is_pending_without_an_address(address):
+    reply = _json_reply(201, status="requires_action", action_url=address)
+    result, _ = drive(adapter(JSON).authorize(money_request()), [reply])
+    assert (result.outcome, result.action_url) == (Outcome.PENDING, "")
+
+
+@pytest.mark.parametrize(
+    "change", [{"reference": "att_2"}, {"amount": 1233}, {"currency": "USD"}, {"object": "refund"}], ids=str
+)
+def test_a_json_challenge_that_is_not_exactly_ours_is_unknown(change):
+    reply = _json_reply(201, status="requires_action", action_url=ADDRESSES[0], **change)
+    result, _ = drive(adapter(JSON).authorize(money_request()), [reply])
+    assert (result.outcome, result.action_url) == (Outcome.UNKNOWN, "")
+
+
 def test_a_reference_is_one_segment_of_the_path():
     (request,) = drive(adapter(JSON).fetch(money_request(reference="../charges?a=b#c")), [_json_reply(500)])[1]
     assert request.path == "/v1/operations/..%2Fcharges%3Fa%3Db%23c"
@@ -275,6 +364,15 @@ def test_one_right_signature_among_several_is_enough():
     header = f"t=1000,v1={'0' * 64},v1={mac}"
     (notice,) = adapter(JSON).parse_notice({"simulator-signature": header}, body, 1000)
     assert notice.reference == "att_1"
+
+
+def test_a_json_notice_signed_with_an_empty_key_is_refused():
+    _, body = _json_notice(1000)
+    mac = hmac.digest(b"", b"1000." + body, hashlib.sha256).hex()
+    for empty in ({"notice_secret_previous": ""}, {"notice_secret": ""}):
+        gateway = registry.adapter_class(JSON)({**CREDENTIALS[JSON], **empty})
+        with pytest.raises(NoticeRefused):
+            gateway.parse_notice({"simulator-signature": f"t=1000,v1={mac}"}, body, 1000)
 
 
 @pytest.mark.parametrize(
@@ -347,9 +445,10 @@ def xml_body(fields: dict[str, str], key: str | None = None) -> bytes:
     """The document as the gateway would write it, authentic whatever it says."""
     names = xml_dialect.RESPONSE_SIGNED
     signature = xml_dialect.sign(key or CREDENTIALS[XML]["signing_key"], names, fields)
-    inner = "".join(f"<{name}>{fields[name]}</{name}>" for name in names if name not in ("amount", "currency"))
-    amount = f'<amount currency="{fields["currency"]}">{fields["amount"]}</amount>'
-    return f'<response xmlns="{NAMESPACE}">{inner}{amount}<signature>{signature}</signature></response>'.encode()
+    texts = {name: escape(fields[name]) for name in names if name in fields and name not in ("amount", "currency")}
+    inner = "".join(f"<{name}>{text}</{name}>" for name, text in texts.items())
+    inner += f'<amount currency="{fields["currency"]}">{fields["amount"]}</amount>'
+    return f'<response xmlns="{NAMESPACE}">{inner}<signature>{signature}</signature></response>'.encode()
 
 
 def xml_result(body: bytes, **request) -> GatewayResult:
@@ -395,6 +494,44 @@ def test_an_xml_approval_that_is_not_exactly_ours_is_unknown(change):
     result = xml_result(xml_body(xml_fields(**change)))
     assert result.outcome is Outcome.UNKNOWN
     assert result.detail
+
+
+@pytest.mark.parametrize("address", ADDRESSES + NO_ADDRESSES, ids=lambda address: address[:40])
+def test_an_xml_challenge_is_pending_and_its_address_is_passed_on_if_it_is_one(address):
+    result = xml_result(xml_body(xml_fields(result_code="65", action_url=address.strip())))
+    assert (result.outcome, result.gateway_reference) == (Outcome.PENDING, "ch_9")
+    is_address = address in ADDRESSES or address.startswith(" ")  # white space around a field is no part of it
+    assert result.action_url == (address.strip() if is_address else "")
+    assert bool(result.detail) == (not is_address)
+
+
+@pytest.mark.parametrize(
+    "change", [{"order_ref": "att_2"}, {"amount": "12.33"}, {"currency": "USD"}, {"subject": "capture"}], ids=str
+)
+def test_an_xml_challenge_that_is_not_exactly_ours_is_unknown(change):
+    result = xml_result(xml_body(xml_fields(result_code="65", action_url=ADDRESSES[0], **change)))
+    assert (result.outcome, result.action_url) == (Outcome.UNKNOWN, "")
+
+
+def test_an_xml_notice_signed_with_an_empty_key_is_refused():
+    fields = {
+        **xml_fields(),
+        "notification-id": "ntc_1",
+        "timestamp": "1000",
+        "merchant-id": CREDENTIALS[XML]["merchant_id"],
+    }
+    names = xml_dialect.NOTICE_SIGNED
+
+    def notice(key: str) -> bytes:
+        inner = "".join(f"<{n}>{fields[n]}</{n}>" for n in names if n in fields and n not in ("amount", "currency"))
+        inner += f'<amount currency="EUR">12.34</amount><signature>{xml_dialect.sign(key, names, fields)}</signature>'
+        return f'<notification xmlns="{NAMESPACE}">{inner}</notification>'.encode()
+
+    assert adapter(XML).parse_notice({}, notice(CREDENTIALS[XML]["notice_secret"]), 1000)
+    for empty in ({"notice_secret_previous": ""}, {"notice_secret": ""}):
+        gateway = registry.adapter_class(XML)({**CREDENTIALS[XML], **empty})
+        with pytest.raises(NoticeRefused):
+            gateway.parse_notice({}, notice(""), 1000)
 
 
 def test_an_answer_signed_with_another_key_is_unknown():
@@ -497,7 +634,15 @@ def test_both_sides_count_the_decimals_of_a_currency_alike():
 
 @pytest.mark.parametrize(
     ("amount_minor", "currency", "text"),
-    [(1, "EUR", "0.01"), (1050, "JPY", "1050"), (1, "KWD", "0.001"), (10**12, "USD", "10000000000.00")],
+    [
+        (0, "EUR", "0.00"),
+        (0, "JPY", "0"),
+        (0, "KWD", "0.000"),
+        (1, "EUR", "0.01"),
+        (1050, "JPY", "1050"),
+        (1, "KWD", "0.001"),
+        (10**12, "USD", "10000000000.00"),
+    ],
 )
 def test_an_amount_is_sent_in_major_units_with_its_currencys_decimals(amount_minor, currency, text):
     request = money_request(amount_minor=amount_minor, currency=currency)

@@ -27,6 +27,8 @@ from gateways.adapters.simulator_json import SimulatorJson
 from gateways.adapters.simulator_xml import SimulatorXml
 from gateways.base import CardData, Gateway, GatewayRequest, HttpReply, HttpRequest
 from gateways.outcomes import GatewayResult, Outcome
+from gateways.simulator.book import Book
+from gateways.simulator.calls import Operation
 
 ROOT = Path(__file__).parents[2]
 GOOD = "4242424242424242"
@@ -246,16 +248,6 @@ def test_a_test_card_decides_its_fate(account, card):
         assert (row["status"], row["authorized_minor"]) == ("approved", 1000)
 
 
-def test_a_3ds_card_is_pending_until_it_is_decided_later(simulator, mailbox):
-    account = open_account(simulator, "json", async_seconds=0.3, notice_url=mailbox.url)
-    request = account.charge("4000002500003155")
-    assert account.do("authorize", request).outcome is Outcome.PENDING
-    assert account.do("fetch", request).outcome is Outcome.PENDING
-    (notice,) = eventually(lambda: mailbox.read(account.adapter))
-    assert (notice.reference, notice.result.outcome) == (request.reference, Outcome.SUCCEEDED)
-    assert account.do("fetch", request).outcome is Outcome.SUCCEEDED
-
-
 def test_the_amount_may_decide_instead_of_the_card(account):
     account.change(profile="by_amount")
     assert account.do("authorize", account.charge(amount_minor=1)).decline_code == "do_not_honor"
@@ -270,6 +262,216 @@ def test_the_amount_may_decide_instead_of_the_card(account):
 def test_always_yes_asks_nobody(account):
     account.change(profile="always_yes")
     assert account.do("authorize", account.charge("4000000000009979")).outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize("card", TEST_CARDS)
+def test_a_charge_of_zero_verifies_the_card_and_moves_nothing(account, card):
+    result = account.do("authorize", account.charge(card, amount_minor=0))
+    (row,) = account.book
+    if TEST_CARDS[card]:
+        assert (result.outcome, result.decline_code) == (Outcome.DECLINED, TEST_CARDS[card])
+    else:
+        assert (result.outcome, result.amount_minor) == (Outcome.SUCCEEDED, 0)
+    assert (row["status"], row["authorized_minor"]) == ("declined" if TEST_CARDS[card] else "approved", 0)
+    assert account.totals == {}
+
+
+def test_of_a_verified_card_nothing_can_be_taken(account):
+    request, done = account.charged(amount_minor=0)
+    capture = account.follow("capture", request, done, amount_minor=1)
+    assert account.do("capture", capture).outcome is Outcome.DECLINED
+    assert account.do("void", account.follow("void", request, done)).outcome is Outcome.SUCCEEDED
+    assert account.totals == {}
+
+
+# The card holder
+
+CHALLENGED = "4000002500003155"
+BACK = "https://shop.example/back?order=7&step=2#end"
+
+
+def challenged(account: Account, **changes: object) -> tuple[GatewayRequest, str]:
+    """A charge that waits for its card holder, and the path of their page."""
+    request = account.charge(CHALLENGED, **{"return_url": BACK, **changes})
+    result = account.do("authorize", request)
+    assert result.outcome is Outcome.PENDING
+    assert result.action_url.startswith(f"{account.simulator.url}/challenge/{account.code}/ch_")
+    return request, result.action_url.removeprefix(account.simulator.url)
+
+
+def press(account: Account, path: str, decision: str) -> HttpReply:
+    """Push a button of the page."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    return exchange(account.simulator.url, HttpRequest("POST", path, form, f"decision={decision}".encode()))
+
+
+def page_of(account: Account, path: str) -> str:
+    return exchange(account.simulator.url, HttpRequest("GET", path)).body.decode()
+
+
+def test_a_challenged_charge_waits_until_its_card_holder_approves(account, mailbox):
+    account.change(notice_url=mailbox.url, notices="asynchronous", async_seconds=0)
+    request, path = challenged(account)
+    assert account.do("fetch", request).action_url == account.simulator.url + path
+    assert account.do("authorize", request).action_url == account.simulator.url + path
+    assert account.simulator.ask("POST", f"/gateways/{account.code}/settle_pending") == {"settled": 0}
+    assert account.change()["counters"]["challenged"] == 1
+    assert (account.do("fetch", request).outcome, account.totals, mailbox.arrived) == (Outcome.PENDING, {}, [])
+
+    back = press(account, path, "approve")
+
+    assert (back.http_status, back.headers["location"]) == (303, BACK)
+    done = account.do("fetch", request)
+    assert (done.outcome, done.action_url) == (Outcome.SUCCEEDED, "")
+    eventually(lambda: mailbox.arrived)
+    (notice,) = mailbox.read(account.adapter)
+    assert (notice.reference, notice.result.outcome) == (request.reference, Outcome.SUCCEEDED)
+    capture = account.do("capture", account.follow("capture", request, done))
+    assert capture.outcome is Outcome.SUCCEEDED
+    assert account.totals["EUR"]["captured_minor"] == 1000
+
+
+def test_a_card_holder_who_fails_is_declined(account, mailbox):
+    account.change(notice_url=mailbox.url)
+    request, path = challenged(account)
+    assert press(account, path, "fail").headers["location"] == BACK
+    result = account.do("fetch", request)
+    assert (result.outcome, result.decline_code) == (Outcome.DECLINED, "authentication_required")
+    eventually(lambda: mailbox.arrived)
+    (notice,) = mailbox.read(account.adapter)
+    assert notice.result.decline_code == "authentication_required"
+    assert account.totals == {}
+
+
+def test_a_challenged_sale_is_captured_when_it_is_approved(json_account):
+    request, path = challenged(json_account, capture=True)
+    press(json_account, path, "approve")
+    assert json_account.do("fetch", request).captured
+    assert json_account.totals["EUR"]["captured_minor"] == 1000
+
+
+def test_a_challenged_verification_reserves_nothing(account):
+    request, path = challenged(account, amount_minor=0)
+    assert "Card check only" in page_of(account, path)
+    press(account, path, "approve")
+    assert account.do("fetch", request).outcome is Outcome.SUCCEEDED
+    assert account.totals == {}
+
+
+@pytest.mark.parametrize(("first", "status"), [("approve", "approved"), ("fail", "declined")])
+def test_a_card_holder_decides_once(account, mailbox, first, status):
+    account.change(notice_url=mailbox.url)
+    _, path = challenged(account)
+    for decision in (first, "approve", "fail"):
+        assert press(account, path, decision).headers["location"] == BACK
+        assert [row["status"] for row in account.book] == [status]
+    row = account.simulator.ask("POST", path, {"approve": first == "fail"})
+    assert row == account.book[0]
+    assert row["status"] == status
+    eventually(lambda: mailbox.arrived)
+    time.sleep(0.1)
+    assert len(mailbox.arrived) == 1
+
+
+def test_a_script_may_decide_instead_of_the_card_holder(account):
+    for is_approved, outcome in ((True, Outcome.SUCCEEDED), (False, Outcome.DECLINED)):
+        request, path = challenged(account, return_url="")
+        row = account.simulator.ask("POST", path, {"approve": is_approved})
+        assert row["reference"] == request.reference
+        assert account.do("fetch", request).outcome is outcome
+
+
+def test_a_challenge_that_was_canceled_can_no_longer_be_approved(account):
+    request, path = challenged(account)
+    assert account.do("cancel_by_reference", request).outcome is Outcome.SUCCEEDED
+    assert press(account, path, "approve").headers["location"] == BACK
+    assert account.do("fetch", request).outcome is Outcome.DECLINED
+    assert [row["status"] for row in account.book] == ["canceled"]
+    assert account.totals == {}
+
+
+@pytest.mark.parametrize("behaviour", ["asynchronous", "slow", "charge_then_500"])
+def test_a_challenge_waits_however_the_gateway_behaves(account, behaviour):
+    account.change(behaviour=behaviour, async_seconds=0, slow_seconds=0)
+    request = account.charge(CHALLENGED)
+    account.do("authorize", request)
+    assert account.do("fetch", request).action_url
+    assert [row["status"] for row in account.book] == ["pending"]
+
+
+def test_the_challenge_page_shows_what_is_asked_and_loads_nothing_else(simulator):
+    account = open_account(simulator, "json", name="<Northgate> & Sons")
+    _, path = challenged(account, amount_minor=123456)
+    reply = exchange(simulator.url, HttpRequest("GET", path))
+    page = reply.body.decode()
+    for text in ("&lt;Northgate&gt; &amp; Sons", "1,234.56 EUR", "•••• 3155", ">Approve<", ">Fail<"):
+        assert text in page
+    assert not re.findall(r"https?://|@import|<link[^>]+href=\"(?!data:)|src=|<script", page)
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+    assert reply.headers["cache-control"] == "no-store"
+    press(account, path, "fail")
+    page = page_of(account, path)
+    assert "Authentication failed" in page
+    assert "<form" not in page
+    assert 'href="https://shop.example/back?order=7&amp;step=2#end"' in page
+
+
+def test_without_a_way_back_the_page_tells_the_outcome(account):
+    _, path = challenged(account, return_url="")
+    assert press(account, path, "approve").headers["location"] == path
+    assert "Approved" in page_of(account, path)
+
+
+@pytest.mark.parametrize(
+    ("amount_minor", "currency", "text"),
+    [(1000, "JPY", "1,000 JPY"), (1, "KWD", "0.001 KWD"), (100_000, "GBP", "1,000.00 GBP")],
+)
+def test_the_challenge_page_knows_the_decimals_of_a_currency(account, amount_minor, currency, text):
+    _, path = challenged(account, amount_minor=amount_minor, currency=currency)
+    assert f">{text}<" in page_of(account, path)
+
+
+def test_a_challenge_is_found_by_its_own_gateway_and_id_only(simulator, account, json_account):
+    _, path = challenged(account)
+    account.charged()
+    plain = account.book[-1]["id"]
+    charge_id = path.rpartition("/")[2]
+    for wrong in (f"/challenge/{account.code}/ch_0", f"/challenge/{account.code}/{plain}"):
+        assert simulator.ask("GET", wrong, http_status=404) == {"error": "no such challenge"}
+        simulator.ask("POST", wrong, {"approve": True}, http_status=404)
+    simulator.ask("POST", f"/challenge/{json_account.code}/{charge_id}", {"approve": True}, http_status=404)
+    simulator.ask("POST", f"/challenge/nobody/{charge_id}", {"approve": True}, http_status=404)
+    assert [row["status"] for row in account.book] == ["pending", "approved"]
+
+
+@pytest.mark.parametrize("body", [{}, {"approve": None}, {"approve": "true"}, {"approve": 1}, []], ids=str)
+def test_a_decision_that_is_none_decides_nothing(simulator, account, body):
+    _, path = challenged(account)
+    simulator.ask("POST", path, body, http_status=400)
+    assert press(account, path, "").http_status == 400
+    assert press(account, path, "maybe").http_status == 400
+    assert [row["status"] for row in account.book] == ["pending"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "javascript:alert(1)",
+        "ftp://shop.example/",
+        "//shop.example/",
+        "shop.example",
+        "https://",
+        "https://shop.example/a b",
+        "https://shop.example/\r\nSet-Cookie: a=b",
+        "https://user@shop.example/",
+        "https://shop.example/" + "x" * 1980,
+    ],
+    ids=lambda address: address[:40],
+)
+def test_a_return_url_that_is_no_web_address_is_refused_and_leaves_no_trace(account, address):
+    for card in (CHALLENGED, GOOD):
+        assert account.do("authorize", account.charge(card, return_url=address)).outcome is Outcome.NOT_SENT
+    assert account.book == []
 
 
 # The money
@@ -346,13 +548,17 @@ def test_another_key_is_refused_and_leaves_no_trace(account):
 @pytest.mark.parametrize(
     ("change", "param"),
     [
-        ({"amount": 0}, "amount"),
+        ({"amount": 0, "capture": True}, "amount"),
+        ({"amount": -1}, "amount"),
         ({"amount": 10.0}, "amount"),
         ({"amount": True}, "amount"),
         ({"currency": "eur"}, "currency"),
         ({"capture": "yes"}, "capture"),
         ({"card": {"number": "4242"}}, "card.exp_month"),
         ({"merchant_reference": "\ud800"}, "merchant_reference"),
+        ({"return_url": 7}, "return_url"),
+        ({"return_url": ["https://shop.example/"]}, "return_url"),
+        ({"return_url": "\ud800"}, "return_url"),
         ({"reference": "a b"}, "reference"),
         ({"reference": "another"}, "Idempotency-Key"),
     ],
@@ -465,6 +671,40 @@ def test_reset_has_charged(account):
     with pytest.raises(ConnectionResetError):
         account.do("authorize", request)
     assert account.do("fetch", request).outcome is Outcome.SUCCEEDED
+
+
+def test_reset_before_charging_charges_nothing(account):
+    account.change(behaviour="reset_before_charging")
+    request = account.charge()
+    with pytest.raises(ConnectionResetError):
+        account.do("authorize", request)
+    assert account.do("health") is True
+    assert account.do("fetch", request).is_found is False
+    assert account.book == []
+
+
+def test_charge_then_garbage_has_charged(account):
+    account.change(behaviour="charge_then_garbage")
+    requests = [account.charge() for _ in range(12)]
+    replies = [exchange(account.url, next(account.adapter.authorize(request))) for request in requests]
+    assert {reply.http_status for reply in replies} <= {200, 201}
+    assert len({reply.body[:1] for reply in replies}) == 3
+    assert [account.do("authorize", request).outcome for request in requests] == [Outcome.UNKNOWN] * 12
+    assert [account.do("fetch", request).outcome for request in requests] == [Outcome.SUCCEEDED] * 12
+    assert account.totals["EUR"]["charges"] == 12
+
+
+def test_a_bad_gateway_has_charged_or_not(account):
+    account.change(behaviour="bad_gateway")
+    requests = [account.charge() for _ in range(60)]
+    replies = [exchange(account.url, next(account.adapter.authorize(request))) for request in requests]
+    assert {(reply.http_status, reply.headers["content-type"]) for reply in replies} == {(502, "text/html")}
+    assert account.do("health") is False
+    results = [account.do("fetch", request) for request in requests]
+    charged = [result for result in results if result.outcome is Outcome.SUCCEEDED]
+    assert all(result in charged or not result.is_found for result in results)
+    assert 15 <= len(charged) <= 45
+    assert account.totals["EUR"]["charges"] == len(charged)
 
 
 def test_asynchronous_decides_later_and_tells_it(simulator, account, mailbox):
@@ -604,9 +844,35 @@ def test_the_page_is_whole_in_itself_and_explains_every_behaviour(simulator):
     page = exchange(simulator.url, HttpRequest("GET", "/")).body.decode()
     assert not re.findall(r"https?://|@import|<link[^>]+href=\"(?!data:)|src=", page)
     facts = json.loads(re.search(r'id="facts">(.*?)</script>', page)[1])
-    assert len(facts["behaviours"]) == 9
+    assert len(facts["behaviours"]) == 12
     assert all(meaning.endswith(".") for meaning in facts["behaviours"].values())
-    assert {card["number"] for card in facts["cards"]} <= {*TEST_CARDS, "4000002500003155"}
+    assert {card["number"] for card in facts["cards"]} <= {*TEST_CARDS, CHALLENGED}
+
+
+def test_the_books_of_all_gateways_are_told_in_one(simulator, account, json_account):
+    request, done = account.charged()
+    account.do("capture", account.follow("capture", request, done))
+    challenged(account)
+    books = simulator.ask("GET", "/book")
+    assert books[account.code] == account.book
+    assert books[json_account.code] == []
+    charge, capture, waiting = account.book
+    assert (charge["captured_minor"], charge["voided"], charge["canceled"]) == (1000, False, False)
+    assert (capture["parent_reference"], waiting["status"]) == (charge["reference"], "pending")
+    assert not {"fingerprint", "verdict", "return_url", "last_digits"} & set(charge)
+
+
+def test_a_long_book_is_told_fast(tmp_path):
+    book = Book(str(tmp_path / "book.sqlite3"))
+    row = {"kind": "charge", "at": "2026-01-01T00:00:00.000+00:00", "amount_minor": 1000, "currency": "EUR"}
+    with book.transaction():
+        for number in range(5000):
+            book.insert(Operation(id=f"ch_{number}", gateway="north", reference=f"att_{number}", **row))
+    started = time.perf_counter()
+    told = json.loads(book.as_json("north"))
+    assert time.perf_counter() - started < 0.5
+    book.close()
+    assert [operation["reference"] for operation in told] == [f"att_{number}" for number in range(5000)]
 
 
 # The process
@@ -642,18 +908,99 @@ def test_the_book_survives_kill_9_and_pending_outcomes_are_still_decided(tmp_pat
     account = start()
     try:
         charges = [account.charged()[0].reference for _ in range(20)]
-        pending = account.charge("4000002500003155")
+        waiting, path = challenged(account)
+        account.change(behaviour="asynchronous")
+        pending = account.charge()
         assert account.do("authorize", pending).outcome is Outcome.PENDING
     finally:
         account.simulator.stop(signal.SIGKILL)
     again = start()
     try:
-        assert [row["reference"] for row in again.book] == [*charges, pending.reference]
+        assert [row["reference"] for row in again.book] == [*charges, waiting.reference, pending.reference]
         eventually(lambda: mailbox.arrived)
         assert again.do("fetch", pending).outcome is Outcome.SUCCEEDED
         assert again.totals["EUR"]["charges"] == 21
+        assert again.do("fetch", waiting).action_url == again.simulator.url + path
+        assert press(again, path, "approve").headers["location"] == BACK
+        assert again.totals["EUR"]["charges"] == 22
     finally:
         assert again.simulator.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_what_was_not_told_when_the_process_ended_is_told_by_the_next_one(tmp_path, number):
+    mailbox = Mailbox()
+    mailbox.refusals = 10**6
+    settings = {"code": "north", "name": "Northgate", "dialect": "json", "api_key": "k", "notice_secret": "s"}
+    settings["notice_url"] = mailbox.url
+    adapter = SimulatorJson({"api_key": "k", "notice_secret": "s"})
+
+    def start() -> Account:
+        simulator = Simulator(tmp_path, [settings])
+        return Account(simulator, "north", simulator.addresses["gateways"]["north"], adapter, count(1))
+
+    try:
+        account = start()
+        request, _ = account.charged()
+        declined = account.charge("4000000000000002")
+        account.do("authorize", declined)
+        eventually(lambda: len(mailbox.arrived) >= 2)
+        account.do("cancel_by_reference", request)
+        account.simulator.stop(number)
+        del mailbox.arrived[:]
+        mailbox.refusals = 0
+        again = start()
+        try:
+            eventually(lambda: len(mailbox.arrived) == 2)
+            told = {notice.reference: notice.result for notice in mailbox.read(adapter)}
+            assert told[request.reference].outcome is Outcome.SUCCEEDED  # as it stood when it became news
+            assert told[declined.reference].decline_code == "do_not_honor"
+            eventually(lambda: again.change()["counters"]["notices_waiting"] == 0)
+        finally:
+            again.simulator.stop()
+        third = start()
+        third.simulator.stop()
+        assert len(mailbox.arrived) == 2
+    finally:
+        mailbox.server.shutdown()
+        mailbox.server.server_close()
+
+
+def test_a_notice_is_tried_ten_times_in_all_however_often_the_process_ends(tmp_path, mailbox):
+    mailbox.refusals = 10**6
+    settings = {"code": "north", "name": "Northgate", "dialect": "json", "api_key": "k", "notice_secret": "s"}
+    simulator = Simulator(tmp_path, [{**settings, "notice_url": mailbox.url}])
+    url = simulator.addresses["gateways"]["north"]
+    Account(simulator, "north", url, SimulatorJson({"api_key": "k", "notice_secret": "s"}), count(1)).charged()
+    for number in range(1, 10):
+        eventually(lambda number=number: len(mailbox.arrived) == number)
+        simulator.stop(signal.SIGKILL)
+        simulator = Simulator(tmp_path, [{**settings, "notice_url": mailbox.url}])
+    (north,) = eventually(
+        lambda: [g for g in simulator.ask("GET", "/gateways") if g["counters"]["notices_given_up"] == 1]
+    )
+    assert north["counters"]["notices_waiting"] == 0
+    simulator.stop()
+    assert len(mailbox.arrived) == 10
+    with sqlite3.connect(tmp_path / "book.sqlite3") as book:
+        assert book.execute("SELECT count(*) FROM notice").fetchone() == (0,)
+
+
+def test_a_book_of_before_there_were_challenges_is_read_on(tmp_path):
+    simulator = Simulator(tmp_path)
+    account = open_account(simulator, "json", "north")
+    account.charged()
+    simulator.stop()
+    with sqlite3.connect(tmp_path / "book.sqlite3") as book:
+        book.executescript("DROP TABLE challenge; DROP TABLE notice")
+    simulator = Simulator(tmp_path)
+    try:
+        account = open_account(simulator, "json", "north")
+        assert len(account.book) == 1
+        account.numbers = count(2)
+        challenged(account)
+    finally:
+        simulator.stop()
 
 
 def test_no_card_number_is_ever_written(tmp_path):
@@ -661,13 +1008,13 @@ def test_no_card_number_is_ever_written(tmp_path):
     try:
         account = open_account(simulator, "xml")
         account.charged()
-        account.do("authorize", account.charge("4000002500003155"))
+        challenged(account)
     finally:
         simulator.stop()
     written = b"".join(path.read_bytes() for path in tmp_path.glob("book.sqlite3*"))
     assert b"att_" in written
     assert GOOD.encode() not in written
-    assert b"4000002500003155" not in written
+    assert CHALLENGED.encode() not in written
     with sqlite3.connect(tmp_path / "book.sqlite3") as book:
         assert book.execute("SELECT count(*) FROM operation").fetchone() == (2,)
 
