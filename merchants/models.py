@@ -153,8 +153,8 @@ class WebhookEndpoint(PublicModel):
     event_types = ArrayField(
         models.CharField(max_length=60, validators=[event_type_validator]), default=list, blank=True, size=100
     )
-    secret = EncryptedTextField(editable=False)
-    previous_secret = EncryptedTextField(default="", editable=False)
+    secret: "models.Field[str, str]" = EncryptedTextField(editable=False)
+    previous_secret: "models.Field[str, str]" = EncryptedTextField(default="", editable=False)
     previous_secret_until = models.DateTimeField(null=True, editable=False)
     status = models.CharField(max_length=10, choices=Status, default=Status.ENABLED)
     disabled_reason = models.CharField(max_length=200, blank=True)

@@ -1,4 +1,4 @@
-"""What is true of merchants and their keys now?"""
+"""What is true of merchants, their keys and their webhooks now?"""
 
 import hmac
 import re
@@ -8,6 +8,7 @@ import zlib
 from datetime import datetime
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from checkout.kit import clock
@@ -15,10 +16,36 @@ from checkout.kit.fields import keyed_hash
 from checkout.kit.ids import base62, parse_public_id
 from checkout.settings import policy
 from merchants.errors import KeyRefused
-from merchants.models import ApiKey, Merchant
+from merchants.models import ApiKey, Merchant, WebhookEndpoint
 
 _KEY_SHAPE = re.compile(r"sk_(test|live)_[0-9A-Za-z]{40}[0-9A-Za-z]{6}\Z", re.ASCII)
 PREFIX_LENGTH = len("sk_test_") + 12
+
+# A recursive CTE that hops through an index from endpoint to endpoint, however many deliveries each one has.
+ENDPOINTS_WITH_PENDING_DELIVERIES = """
+waiting(endpoint_id) AS (
+    (SELECT endpoint_id FROM merchants_webhookdelivery WHERE status = 'pending' ORDER BY endpoint_id LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT endpoint_id FROM merchants_webhookdelivery
+        WHERE status = 'pending' AND endpoint_id > waiting.endpoint_id ORDER BY endpoint_id LIMIT 1
+    )
+    FROM waiting WHERE waiting.endpoint_id IS NOT NULL
+)
+"""
+_WEBHOOKS_DUE_SINCE = f"""
+WITH RECURSIVE {ENDPOINTS_WITH_PENDING_DELIVERIES}, due(since) AS (
+    (SELECT created_at FROM merchants_webhookevent WHERE dispatched_at IS NULL ORDER BY id LIMIT 1)
+    UNION ALL
+    SELECT GREATEST(endpoint.paused_until, (
+        SELECT next_attempt_at FROM merchants_webhookdelivery
+        WHERE status = 'pending' AND endpoint_id = endpoint.id ORDER BY next_attempt_at LIMIT 1
+    ))
+    FROM waiting JOIN merchants_webhookendpoint AS endpoint ON endpoint.id = waiting.endpoint_id
+    WHERE endpoint.status = %(enabled)s
+)
+SELECT min(since) FROM due WHERE since <= %(now)s
+"""  # noqa: S608
 
 _cache: dict[str, tuple[float, ApiKey]] = {}
 _cache_lock = threading.Lock()
@@ -87,3 +114,11 @@ def is_use_worth_noting(key: ApiKey, now: datetime) -> bool:
     if key.last_used_at is None:
         return True
     return (now - key.last_used_at).total_seconds() >= policy.KEY_LAST_USED_RESOLUTION_SECONDS
+
+
+def webhooks_due_since() -> datetime | None:
+    """Since when something has been waiting to be told to a merchant; None if nothing is due."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WEBHOOKS_DUE_SINCE, {"enabled": WebhookEndpoint.Status.ENABLED, "now": clock.now()})
+        since: datetime | None = cursor.fetchone()[0]
+    return since

@@ -287,20 +287,19 @@ class Sender:
     @property
     def is_busy(self) -> bool:
         """Whether any message has not been answered yet."""
-        return any(self.in_flight.values())
+        return bool(self.in_flight)
 
     def take(self, timeout_seconds: float) -> list[Answer]:
-        """The answers that are there, waiting for the first one as long as that; [] if none came."""
-        answers = []
-        try:
-            answers.append(self._answers.get(timeout=timeout_seconds))
-            while True:
-                answers.append(self._answers.get_nowait())
-        except queue.Empty:
-            pass
-        for answer in answers:
-            self.in_flight[answer.message.endpoint_id] -= 1
-        self.in_flight = +self.in_flight
+        """The answers that arrive within that time; sooner once nothing is in flight any more."""
+        deadline = time.monotonic() + timeout_seconds
+        answers: list[Answer] = []
+        while self.in_flight:
+            try:
+                answer = self._answers.get(timeout=max(deadline - time.monotonic(), 0))
+            except queue.Empty:
+                break
+            answers.append(answer)
+            self.in_flight -= Counter([answer.message.endpoint_id])  # keeps only what is above zero
         return answers
 
 

@@ -37,9 +37,7 @@ ANA: dict[str, Any] = {"name": "Ana", "country": "PT", "default_currency": "EUR"
         ({"name": "n" * 121}, "name"),
     ],
 )
-def test_a_merchant_that_cannot_be_is_refused_and_leaves_no_trace(
-    db: None, fields: dict[str, Any], param: str
-) -> None:
+def test_a_merchant_that_cannot_be_is_refused_and_leaves_no_trace(db: None, fields: dict[str, Any], param: str) -> None:
     with pytest.raises(ValidationError) as refused:
         create_merchant(**{**ANA, **fields})
 
