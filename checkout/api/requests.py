@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
 from checkout.api.problems import problem
@@ -27,6 +27,8 @@ class RequestMiddleware:
         if is_api and settings.SECURE_SSL_REDIRECT and not request.is_secure():
             # Never a redirect: whoever sent a key in the clear must notice (ASVS 4.1.2).
             response = problem(request, http_status=403, code="https_required", detail="Use HTTPS.")
+        elif is_api and not _is_for_us(request):
+            response = problem(request, http_status=400, code="unknown_host", detail="The Host header is not ours.")
         elif is_api and "HTTP_TRANSFER_ENCODING" in request.META:
             # WSGI knows a body by its Content-Length alone: a chunked one would be read as no body at all, and
             # “capture 1.00” as “capture everything”.
@@ -38,8 +40,9 @@ class RequestMiddleware:
             response.setdefault("Cache-Control", "no-store")
         return response
 
-    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """A body beyond Django's own limit, read outside of any parser."""
-        if isinstance(error, RequestDataTooBig) and request.path.startswith(API_PREFIX):
-            return problem(request, http_status=413)
-        return None
+
+def _is_for_us(request: HttpRequest) -> bool:
+    try:
+        return bool(request.get_host())
+    except DisallowedHost:
+        return False

@@ -9,7 +9,7 @@ from typing import Any
 
 _SHORTEST, _LONGEST = 13, 19  # ISO/IEC 7812-1 allows less; no card scheme that is left does
 # Digits of any script, in groups, and not a part of a longer word: a UUID or a hash is no card number.
-_RUN = re.compile(r"(?<!\w)\d+(?:[ -]\d+)*(?!\w)")
+_RUN = re.compile(r"(?<![^\W_])\d+(?:[ -]\d+)*(?![^\W_])")
 _PRINTED = {(4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4)}  # how the schemes group the digits on a card
 _GROUP = re.compile(r"\d+")
 _BEGINNING = re.compile(r"2[2-7]|[3-6]")  # of every scheme's numbers, and of no date or timestamp

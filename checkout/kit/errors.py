@@ -25,4 +25,4 @@ class InvalidTransition(Refusal):
 
     def __init__(self, *, machine: str, status: str, event: str) -> None:
         self.status, self.event = status, event
-        super().__init__(f"A {machine} that is {status} cannot {event.replace('_', ' ')}.")
+        super().__init__(f"This {machine} is {status} and cannot {event.replace('_', ' ')}.")

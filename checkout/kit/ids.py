@@ -8,7 +8,7 @@ import re
 import threading
 import time
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DIGITS = {character: value for value, character in enumerate(_ALPHABET)}
@@ -35,6 +35,11 @@ def uuid7() -> uuid.UUID:
 def first_id_at(moment: datetime) -> uuid.UUID:
     """The smallest UUIDv7 of a moment: a row made since then has a greater key, one made before a smaller one."""
     return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def moment_of(key: uuid.UUID) -> datetime:
+    """When a UUIDv7 was made, to the millisecond, in UTC."""
+    return datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
 
 
 def base62(number: int, length: int) -> str:

@@ -117,7 +117,11 @@ class MerchantView(APIView):
             # A refusal, too, may only mean that the first request with this key has done its work.
             row = idempotency.earlier(claim)
             if row is None:
-                return self.refuse(obstacle, claim)
+                response: HttpResponse = self.handle_exception(obstacle)
+                body = response.content.decode()
+                row = idempotency.freeze_refusal(claim, http_status=response.status_code, body=body)
+                if row is None:
+                    return response
             if row.http_status:
                 return _answer(row.http_status, row.body, is_replay=True)
             is_replay, found = True, load(row.object_id)
@@ -132,12 +136,6 @@ class MerchantView(APIView):
         body = dumps(document(found))
         kept = idempotency.freeze(claim, http_status=http_status if is_final else 202, body=body)
         return _answer(*kept, is_replay=is_replay)
-
-    def refuse(self, refusal: Exception, claim: Claim) -> HttpResponse:
-        """The problem that a refusal is, kept as the answer to its key."""
-        response: HttpResponse = self.handle_exception(refusal)
-        idempotency.freeze_refusal(claim, http_status=response.status_code, body=response.content.decode())
-        return response
 
 
 def _answer(http_status: int, body: str, *, is_replay: bool = False) -> HttpResponse:

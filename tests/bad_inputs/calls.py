@@ -32,6 +32,7 @@ GOOD_BODIES: dict[str, dict[str, Any]] = {
         "description": "Two books",
         "customer_email": "ana@example.com",
         "metadata": {"basket": "b-17"},
+        "return_url": "https://shop.example/back",
     },
     "/v1/payments/{payment}/confirm": {"payment_method": METHOD},
     "/v1/payments/{payment}/capture": {"amount": 100},
@@ -93,7 +94,7 @@ def json_endpoints() -> list[Endpoint]:
 
 
 def good_call(endpoint: Endpoint, secret: str, **objects: str) -> Call:
-    """A request as it should be. Objects by kind (`payment`, `refund`) fill the address; an unknown id where none is given."""
+    """A request as it should be. Objects by kind (`payment`, `refund`) fill the address; else the id is of nothing."""
     ids = {"payment": public_id("pay", uuid7()), "refund": public_id("rfd", uuid7()), **objects}
     headers: dict[str, str | None] = {"Authorization": f"Bearer {secret}"}
     body = None

@@ -70,6 +70,11 @@ def expiry(days: int) -> Change:
     return all_of(put("payment_method.card.exp_month", day.month), put("payment_method.card.exp_year", day.year))
 
 
+def add_for_create(fields: dict[str, object]) -> Change:
+    """More fields in the body of a new payment."""
+    return on("/v1/payments", add(fields))
+
+
 KEY = "Authorization"
 NUMBER, CODE, NAME = (f"payment_method.card.{name}" for name in ("number", "cvv", "holder_name"))
 FULLWIDTH = str.maketrans("0123456789", "０１２３４５６７８９")
@@ -167,7 +172,7 @@ TRANSPORT = [
                 lambda text: text[:4] + text[4:].translate(FULLWIDTH),
                 lambda text: text.replace("_", "_" + "0" * 50),
                 lambda text: text.replace("_", ""),
-                lambda text: text.replace("_", f"_{CARD_NUMBER}x"),
+                lambda text: text.replace("_", f"_{CARD_NUMBER}_"),
                 lambda text: text.replace("_", "_%00"),
                 lambda text: text.replace("_", "_%0AINFO paid "),
                 lambda text: text.replace("_", "_%ff"),
@@ -474,7 +479,14 @@ JSON = [
         400,
         *INVALID,
     ),
-    row("J35.0", "very many fields", raw(json.dumps({f"k{n}": 1 for n in range(5000)}).encode()), 400, "unknown_field", "invalid_request"),
+    row(
+        "J35.0",
+        "very many fields",
+        raw(json.dumps({f"k{n}": 1 for n in range(5000)}).encode()),
+        400,
+        "unknown_field",
+        "invalid_request",
+    ),
     row(
         "J35.1",
         "far too many fields",
@@ -537,7 +549,8 @@ JSON = [
             for field in ("description", "reason", "merchant_reference", "customer_email", NAME)
             for text in (
                 CARD_NUMBER,
-                f"a{CARD_NUMBER}b",
+                f"card_{CARD_NUMBER}",
+                f"{CARD_NUMBER}.",
             )
         ]
         + [put("customer_email", f"{CARD_NUMBER}@example.com")]
@@ -723,7 +736,34 @@ PAYMENTS = [
             put("payment_method", [METHOD]),
         ],
     ),
-    absent("P23", "an address to return to that is not https, or missing", "payment methods that redirect"),
+    each(
+        "P23",
+        "an address that no customer should be sent to",
+        [
+            put("return_url", text)
+            for text in (
+                "http://shop.example/back",
+                "javascript:alert(1)",
+                "data:text/html,x",
+                "//shop.example/back",
+                "/back",
+                "https://",
+                "https://ana:secret@shop.example/",
+                "https://shop.example/#there",
+                "https://shop.example/\r\nX: y",
+                "https://shop.example/ back",
+                "https://shop.example\\@evil.example",
+                "https://[::1",
+                "https://shop.example:99999/",
+                "https://exämple.com/",
+                "https://localhost.evil.example\x00",
+                f"https://shop.example/?card={CARD_NUMBER}",
+                "https://shop.example/" + "a" * 2000,
+                7,
+            )
+        ],
+    ),
+    each("P24", "money to be taken from a card that is only to be verified", [add_for_create({"verify_only": True})]),
     each(
         "P39",
         "a state written by hand",
@@ -899,8 +939,9 @@ LISTS = [
         "Q37",
         "a slash too many",
         [
-            lambda call, edit=edit: __import__("dataclasses").replace(call, path=edit(call.path))
-            for edit in (lambda text: text + "/", lambda text: text.replace("/v1/", "/v1//"), lambda text: text + "/.")
+            path(lambda text: text + "/"),
+            path(lambda text: text.replace("/v1/", "/v1//")),
+            path(lambda text: text + "/."),
         ],
         404,
         "not_found",
@@ -932,4 +973,3 @@ def hostile_texts() -> list[tuple[str, str]]:
         "J48": ["Zoë 🎉", "قهوة", "日本", "e\u0301"],
     }
     return [(f"{id}.{number}", text) for id, of_id in texts.items() for number, text in enumerate(of_id, 1)]
-

@@ -12,7 +12,6 @@ from django.test.utils import CaptureQueriesContext
 
 from checkout.kit import clock
 from checkout.kit.actors import Actor
-from checkout.kit.ids import public_id, uuid7
 from checkout.kit.money import Money
 from checkout.settings import policy
 from merchants import selectors
@@ -58,7 +57,6 @@ def refusal(secret: str) -> Any:
         pytest.param(str.upper, id="T15 upper case"),
         pytest.param(str.lower, id="T15 lower case"),
         pytest.param(lambda secret: secret.replace("test", "live"), id="T15 another mode"),
-        pytest.param(lambda secret: secret + "\n", id="newline"),
         pytest.param(lambda secret: f"{secret},Bearer {secret}", id="T13 two in one header"),
         pytest.param(lambda secret: secret[:20], id="only the prefix"),
     ],
@@ -66,12 +64,8 @@ def refusal(secret: str) -> Any:
 def test_a_key_that_cannot_be_one_is_refused_without_asking_the_database(
     spoil: Callable[[str], str], api_key: NewKey
 ) -> None:
-    spoiled = spoil(api_key.secret)
-    if spoiled.strip() == api_key.secret:
-        pytest.skip("white space around a key is no part of it")
-
     with CaptureQueriesContext(connection) as queries:
-        response = refusal(spoiled)
+        response = refusal(spoil(api_key.secret))
 
     assert response.status_code == 401
     assert response.json()["code"] == "invalid_api_key"
@@ -93,9 +87,7 @@ def test_the_letter_case_of_the_scheme_does_not_matter(api_key: NewKey) -> None:
         assert send(call).status_code == 200
 
 
-def test_an_expired_key_is_refused_at_every_endpoint(
-    merchant: Merchant, actor: Actor, complaints: Complaints
-) -> None:
+def test_an_expired_key_is_refused_at_every_endpoint(merchant: Merchant, actor: Actor, complaints: Complaints) -> None:
     key = create_api_key(merchant=merchant, mode="test", actor=actor, expires_at=clock.now() - timedelta(seconds=1))
 
     for endpoint in ENDPOINTS:
@@ -113,9 +105,7 @@ def test_a_key_that_expires_while_it_is_remembered_is_refused(merchant: Merchant
         assert refusal(key.secret).json()["code"] == "key_expired"
 
 
-def test_a_revoked_key_opens_nothing_at_once_here_and_within_a_second_elsewhere(
-    api_key: NewKey, actor: Actor
-) -> None:
+def test_a_revoked_key_opens_nothing_at_once_here_and_within_a_second_elsewhere(api_key: NewKey, actor: Actor) -> None:
     assert refusal(api_key.secret).status_code == 200
     remembered = dict(selectors._cache)
 
@@ -225,5 +215,3 @@ def _without_names(problem: dict[str, Any]) -> dict[str, Any]:
 def _shapes(queries: CaptureQueriesContext, names: dict[str, str]) -> list[str]:
     """The statements with their values taken out."""
     return [query["sql"].split(" WHERE ")[0] for query in queries.captured_queries]
-
-

@@ -123,9 +123,9 @@ def test_one_who_never_answered_is_taken_over_from_after_a_while(
     def die(payment_id: Any, seconds: float) -> None:
         raise ConnectionResetError
 
-    with monkeypatch.context() as patch, pytest.raises(ConnectionResetError):
+    with monkeypatch.context() as patch:
         patch.setattr("payments.waiting.until_settled", die)
-        api.post(path, {}, idempotency_key="once")
+        assert api.post(path, {}, idempotency_key="once").status_code == 500
     with time_machine.travel(clock.now() + timedelta(seconds=policy.ANSWERING_SECONDS + 1)):
         again = api.post(path, {}, idempotency_key="once")
 
@@ -188,7 +188,9 @@ def test_a_payment_whose_time_is_over_is_not_confirmed_and_the_key_stays_free(
     before = counts()
 
     with time_machine.travel(moment):
-        answer = api.post(f"/v1/payments/{payment.public_id}/confirm", {}, idempotency_key="once", prefer="respond-async")
+        answer = api.post(
+            f"/v1/payments/{payment.public_id}/confirm", {}, idempotency_key="once", prefer="respond-async"
+        )
 
     assert (answer.status_code, answer.json()["code"]) == (409, "payment_not_confirmable")
     assert counts() == before

@@ -9,7 +9,7 @@ from checkout.kit.money import Money
 from merchants.models import all_scopes
 from merchants.services import NewKey
 from payments.models import Payment
-from tests.bad_inputs.calls import GOOD_BODIES, good_call, endpoints, json_endpoints
+from tests.bad_inputs.calls import GOOD_BODIES, endpoints, good_call, json_endpoints
 from tests.bad_inputs.conftest import Complaints, send
 from tests.bad_inputs.rows import ROWS, Row, hostile_texts
 
@@ -48,9 +48,7 @@ def test_is_refused_everywhere_and_leaves_no_trace(
 
 
 @pytest.mark.parametrize(("id", "text"), hostile_texts())
-def test_a_text_that_is_dangerous_only_unescaped_is_kept_as_it_is(
-    id: str, text: str, api: Any, lines: Any
-) -> None:
+def test_a_text_that_is_dangerous_only_unescaped_is_kept_as_it_is(id: str, text: str, api: Any, lines: Any) -> None:
     body = {"amount": 100, "currency": "EUR", "description": text, "metadata": {"note": text, text[:40]: "x"}}
 
     response = api.post("/v1/payments", body)
@@ -61,3 +59,14 @@ def test_a_text_that_is_dangerous_only_unescaped_is_kept_as_it_is(
     assert kept["Content-Type"] == "application/json"
     assert kept["X-Content-Type-Options"] == "nosniff"
     assert text not in "".join(lines.written)
+
+
+def test_plain_http_is_refused_at_every_endpoint_and_never_redirected(
+    api_key: NewKey, settings: Any, complaints: Complaints
+) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+
+    for endpoint in ENDPOINTS:
+        with complaints.about(f"T19 at {endpoint}") as check:
+            response = send(good_call(endpoint, api_key.secret))
+            complaints.refused(response, frozenset({403}), frozenset({"https_required"}), check)

@@ -1,0 +1,307 @@
+"""What does the web server make of bytes that no client library would send? Our own configuration, raw sockets.
+
+Refusals that gunicorn itself gives, before there is a request, are short pages and no problem documents.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from checkout.launch import Platform
+from tests.bad_inputs.calls import CARD_NUMBER, METHOD
+
+pytestmark = pytest.mark.xdist_group("wire")  # one server for all of them
+
+BODY = json.dumps({"amount": 100, "currency": "EUR"}).encode()
+PARALLEL = 30
+PATIENCE_SECONDS = 5  # a busy machine is allowed for; waiting for what never comes is not
+
+
+class Server:
+    """The web server, its merchant's key, its database and its log."""
+
+    def __init__(self, platform: Platform, secret: str) -> None:
+        self.secret = secret
+        self.log: Path = platform.processes["web"].log
+        self._database_url = platform.environment["DATABASE_URL"]
+        self._address = urlsplit(platform.url_of("web"))
+
+    def say(self, *lines: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+        """Send these header lines and a body as they are; the status, headers and body of the first answer."""
+        host = [] if any(line.startswith("Host:") for line in lines) else ["Host: 127.0.0.1"]
+        head = "\r\n".join([lines[0], *host, *lines[1:], "", ""]).encode("latin-1")
+        with socket.create_connection((self._address.hostname, self._address.port), timeout=10) as connection:
+            with contextlib.suppress(ConnectionError):  # it may have heard enough, and have answered
+                connection.sendall(head + body)
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+
+    def create(self, *lines: str, body: bytes = BODY, length: bool = True) -> tuple[int, dict[str, str], bytes]:
+        """POST /v1/payments with good headers and these; a header given replaces the good one of its name."""
+        good = {
+            "authorization": f"Bearer {self.secret}",
+            "idempotency-key": f"wire-{time.time_ns()}",
+            "content-type": "application/json",
+            "prefer": "respond-async",
+            **({"content-length": str(len(body))} if length else {}),
+        }
+        given = {line.split(":", 1)[0].strip().lower() for line in lines}
+        kept = [f"{name}: {value}" for name, value in good.items() if name not in given]
+        return self.say("POST /v1/payments HTTP/1.1", *kept, *lines, body=body)
+
+    def counts(self) -> tuple[int, ...]:
+        """Payments, attempts and idempotency keys."""
+        with psycopg.connect(self._database_url) as connection:
+            [counts] = connection.execute(
+                "SELECT (SELECT count(*) FROM payments_payment), (SELECT count(*) FROM payments_attempt),"
+                " (SELECT count(*) FROM payments_idempotencykey)"
+            )
+            return counts
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One gunicorn over a database of its own, seeded as a first look is."""
+    url = os.environ["DATABASE_URL"]
+    name = f"wire_{os.getpid()}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    platform = Platform(
+        var_dir=tmp_path_factory.mktemp("wire"),
+        database_url=urlsplit(url)._replace(path=f"/{name}").geturl(),
+        redis_url=os.environ["REDIS_URL"],
+        environment={"DJANGO_SETTINGS_MODULE": "checkout.settings.local"},
+        workers=0,
+        sweepers=0,
+    )
+    try:
+        platform.start_services()
+        platform.manage("migrate", "--verbosity", "0")
+        secret = json.loads(platform.manage("seed_demo"))["api_key"]
+        with platform:
+            yield Server(platform, secret)
+    finally:
+        platform.stop()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def test_a_good_request_is_answered(server: Server) -> None:
+    status, headers, body = server.create()
+    assert (status, headers["content-type"]) == (201, "application/json")
+    assert json.loads(body)["status"] == "created"
+
+
+@pytest.mark.parametrize(
+    ("lines", "allowed"),
+    [
+        pytest.param(["Transfer-Encoding: chunked", "Content-Length: 4"], {400}, id="T33 two lengths"),
+        pytest.param(["Content-Length: 10", "Content-Length: 11"], {400}, id="T33 two Content-Lengths"),
+        pytest.param(["Content-Length: 10, 11"], {400}, id="T33 a list of lengths"),
+        pytest.param(["Content-Length: -1"], {400}, id="T33 less than nothing"),
+        pytest.param(["Content-Length: +33"], {400}, id="T33 a sign"),
+        pytest.param(["Content-Length: 0x21"], {400}, id="T33 hexadecimal"),
+        pytest.param(["Transfer-Encoding : chunked"], {400}, id="T33 a space before the colon"),
+        pytest.param(["Transfer-Encoding: xchunked"], {400, 411, 501}, id="T33 another coding"),
+        pytest.param(["Transfer-Encoding: chunked, identity"], {400, 411, 501}, id="T33 chunked, but not last"),
+        pytest.param(["Transfer-Encoding:\tchunked\r\n identity"], {400}, id="T33 a folded line"),
+        pytest.param(["X: a\x00b"], {400}, id="NUL in a header"),
+        pytest.param(["X y: a"], {400}, id="a space in a name"),
+        pytest.param([": a"], {400}, id="no name"),
+        pytest.param(["X-Long: " + "a" * 65_536], {400, 431}, id="T35 a header of 64 kB"),
+        pytest.param([f"X-{number}: a" for number in range(200)], {400, 431}, id="T35 two hundred headers"),
+    ],
+)
+def test_a_message_that_two_servers_could_read_in_two_ways_is_refused(
+    lines: list[str], allowed: set[int], server: Server
+) -> None:
+    before = server.counts()
+    began = time.monotonic()
+
+    status, _, body = server.create(*lines, length=not any("length" in line.lower() for line in lines))
+
+    assert status in allowed, body
+    assert time.monotonic() - began < PATIENCE_SECONDS
+    assert server.counts() == before
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        pytest.param(b"2\r\n{}\r\n0\r\n\r\n", id="a good chunk"),
+        pytest.param(b"ZZ\r\n{}\r\n0\r\n\r\n", id="a size that is none"),
+        pytest.param(b"-1\r\n{}\r\n0\r\n\r\n", id="less than nothing"),
+        pytest.param(b"ffffffffffffffffffff\r\n{}\r\n0\r\n\r\n", id="a size without end"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_a_chunked_body_is_refused_and_never_taken_for_an_empty_one(chunks: bytes, server: Server) -> None:
+    payment = json.loads(server.create()[2])["id"]
+    key = [f"Authorization: Bearer {server.secret}", "Idempotency-Key: chunked", "Content-Type: application/json"]
+
+    for verb in ("confirm", "capture", "cancel", "refunds"):
+        status, headers, body = server.say(
+            f"POST /v1/payments/{payment}/{verb} HTTP/1.1", *key, "Transfer-Encoding: chunked", body=chunks
+        )
+        assert status in (400, 411), body
+        if status == 411:
+            assert headers["content-type"] == "application/problem+json"
+            assert json.loads(body)["code"] == "length_required"
+
+    status, _, body = server.say(f"GET /v1/payments/{payment} HTTP/1.1", key[0])
+    assert json.loads(body)["status"] == "created"
+
+
+def test_two_keys_in_two_headers_open_nothing(server: Server) -> None:
+    for first, second in ((server.secret, "sk_test_x"), ("sk_test_x", server.secret), (server.secret, server.secret)):
+        status, _, body = server.create(f"Authorization: Bearer {first}", f"Authorization: Bearer {second}")
+        assert status in (400, 401), body
+
+
+def test_two_idempotency_keys_are_none(server: Server) -> None:
+    status, _, body = server.create("Idempotency-Key: a", "Idempotency-Key: b")
+    assert (status, json.loads(body)["code"]) == (400, "idempotency_key_invalid")
+
+
+def test_a_header_with_an_underscore_is_not_the_one_with_a_dash(server: Server) -> None:
+    before = server.counts()
+    good = [f"Authorization: Bearer {server.secret}", "Content-Type: application/json", f"Content-Length: {len(BODY)}"]
+
+    status, _, body = server.say("POST /v1/payments HTTP/1.1", *good, "Idempotency_Key: spoofed", body=BODY)
+    assert (status, json.loads(body)["code"]) == (400, "idempotency_key_required")
+
+    status, _, body = server.say("GET /v1/payments HTTP/1.1", f"Authorization_: Bearer {server.secret}")
+    assert status == 401
+    assert server.counts() == before
+
+
+@pytest.mark.parametrize("length", [9_000, 100_000])
+def test_an_address_too_long_is_refused(length: int, server: Server) -> None:
+    status, _, _ = server.say(
+        f"GET /v1/payments?limit={'1' * length} HTTP/1.1", f"Authorization: Bearer {server.secret}"
+    )
+    assert status in (400, 414)
+
+
+@pytest.mark.parametrize("size", [65 * 1024, 3 * 1024 * 1024, 20 * 1024 * 1024])
+def test_a_body_too_long_is_refused_as_a_problem(size: int, server: Server) -> None:
+    began = time.monotonic()
+
+    status, headers, body = server.create(body=b" " * size)
+
+    assert (status, headers["content-type"]) == (413, "application/problem+json"), body
+    assert json.loads(body)["code"] == "body_too_large"
+    assert time.monotonic() - began < PATIENCE_SECONDS
+
+
+def test_a_body_that_was_announced_too_long_is_refused_without_waiting_for_it(server: Server) -> None:
+    began = time.monotonic()
+    status, _, body = server.create("Content-Length: 99999999999", body=b"{")
+    assert status == 413, body
+    assert time.monotonic() - began < PATIENCE_SECONDS
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"GET /v1/payments/{CARD_NUMBER} HTTP/1.1",
+        f"GET /v1/{CARD_NUMBER}?{CARD_NUMBER}=1 HTTP/1.1",
+        "GET //v1/payments HTTP/1.1",
+        "GET /v1/%2e%2e/admin/ HTTP/1.1",
+        "GET /v1/payments/%0d%0aX-Evil:%201 HTTP/1.1",
+        "GET /v1/payments\x01 HTTP/1.1",
+        "GET /v1/payments HTTP/9.9",
+        "GET  /v1/payments HTTP/1.1",
+        "PRI * HTTP/2.0",
+        "CONNECT 127.0.0.1:22 HTTP/1.1",
+        "TRACE /v1/payments HTTP/1.1",
+    ],
+)
+def test_a_strange_request_line_is_refused(line: str, server: Server) -> None:
+    status, headers, body = server.say(line, f"Authorization: Bearer {server.secret}")
+
+    assert 400 <= status < 500 or status == 505, body
+    assert CARD_NUMBER.encode() not in body
+    assert "x-evil" not in headers
+    assert "location" not in headers
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "X-Forwarded-Host: evil.example",
+        "X-Original-URL: /admin/",
+        "X-Rewrite-URL: /admin/",
+        "X-HTTP-Method-Override: DELETE",
+    ],
+)
+def test_headers_of_other_servers_are_ignored(header: str, server: Server) -> None:
+    status, headers, body = server.say("GET /v1/payments HTTP/1.1", header)
+    assert status == 401
+    assert b"evil" not in body
+
+    status, headers, body = server.say(
+        "GET /v1/payments HTTP/1.1", f"Authorization: Bearer {server.secret}", header, "Origin: https://evil.example",
+        "Range: bytes=0-1", 'If-None-Match: "x"', "Accept: text/html",
+    )  # fmt: skip
+    assert (status, headers["content-type"]) == (200, "application/json")
+    assert set(json.loads(body)) == {"data", "has_more"}
+    assert not [name for name in headers if name.startswith("access-control-")]
+    assert headers["cache-control"] == "no-store"
+
+
+def test_a_host_that_is_not_ours_is_refused_as_a_problem(server: Server) -> None:
+    status, headers, body = server.say("GET /v1/payments HTTP/1.0", "Host: evil.example")
+    assert (status, headers["content-type"]) == (400, "application/problem+json"), body
+    assert b"evil" not in body
+
+
+def test_one_key_in_many_hands_makes_one_payment(server: Server) -> None:
+    before = server.counts()
+    body = json.dumps({"amount": 100, "currency": "EUR", "country": "DE", "payment_method": METHOD}).encode()
+    answers: list[tuple[int, dict[str, str], bytes]] = []
+    together = threading.Barrier(PARALLEL)
+
+    def ask() -> None:
+        together.wait()
+        answers.append(server.create("Idempotency-Key: shared", body=body))
+
+    threads = [threading.Thread(target=ask) for _ in range(PARALLEL)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert {status for status, _, _ in answers} <= {202, 409}
+    assert len({json.loads(body)["id"] for status, _, body in answers if status == 202}) == 1
+    for status, headers, problem in answers:
+        if status == 409:
+            assert json.loads(problem)["code"] == "idempotency_key_in_flight"
+            assert int(headers["retry-after"]) > 0
+    assert server.counts() == tuple(count + 1 for count in before)
+
+
+def test_the_log_is_one_json_line_after_the_other_and_holds_no_card_number(server: Server) -> None:
+    everything = server.log.read_text().splitlines()
+    lines = [line for line in everything if not line.startswith("[")]  # gunicorn's own
+    assert lines
+    assert [line for line in lines if not _is_json(line)] == []
+    assert CARD_NUMBER not in server.log.read_text()
+
+
+def _is_json(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
