@@ -14,6 +14,8 @@ from django.urls import reverse
 from unfold.dataclasses import SearchResult
 from unfold.sites import UnfoldAdminSite
 
+from checkout.kit import clock
+
 _ALERTS_SHOWN = 5
 
 # Group by group: title, icon, URL name, and the permission that shows it.
@@ -43,6 +45,8 @@ _NAVIGATION = (
             ("Merchants", "storefront", "admin:merchants_merchant_changelist", "merchants.view_merchant"),
             ("API keys", "key", "admin:merchants_apikey_changelist", "merchants.view_apikey"),
             ("Events", "campaign", "admin:merchants_webhookevent_changelist", "merchants.view_webhookevent"),
+            ("Endpoints", "link", "admin:merchants_webhookendpoint_changelist", "merchants.view_webhookendpoint"),
+            ("Deliveries", "outbox", "admin:merchants_webhookdelivery_changelist", "merchants.view_webhookdelivery"),
         ),
     ),
     (
@@ -51,6 +55,7 @@ _NAVIGATION = (
             ("Trial balance", "balance", "admin:ledger_trial_balance", "ledger.view_account"),
             ("Journal", "menu_book", "admin:ledger_journalentry_changelist", "ledger.view_journalentry"),
             ("Accounts", "account_balance_wallet", "admin:ledger_account_changelist", "ledger.view_account"),
+            ("Self-audit", "verified", "admin:payments_auditrun_changelist", "payments.view_auditrun"),
         ),
     ),
     (
@@ -58,6 +63,7 @@ _NAVIGATION = (
         (
             ("Users", "person", "admin:kit_user_changelist", "kit.view_user"),
             ("Groups", "groups", "admin:auth_group_changelist", "auth.view_group"),
+            ("Approvals", "how_to_reg", "admin:kit_approval_changelist", "kit.view_approval"),
             ("Audit", "history", "admin:kit_auditentry_changelist", "kit.view_auditentry"),
             ("Alerts", "notifications", "admin:kit_alert_changelist", "kit.view_alert"),
         ),
@@ -120,14 +126,16 @@ def search(request: HttpRequest, term: str) -> list[SearchResult]:
 
 def home(request: HttpRequest) -> dict[str, Any]:
     """The figures of the home page; a fixed number of queries."""
-    from checkout.kit.models import Alert
+    from checkout.kit.models import Alert, Approval
     from gateways.admin.board import Figures, figures_today
     from gateways.models import Gateway
+    from payments import selectors
     from payments.admin.today import today
 
     context: dict[str, Any] = {}
     if request.user.has_perm("payments.view_payment"):
         context["today"] = today(request.GET.get("mode", ""))
+        context["self_audit"] = selectors.self_audit_summary()
     if request.user.has_perm("gateways.view_gateway"):
         figures = figures_today()
         context["gateways"] = [(gateway, figures.get(gateway.pk, Figures())) for gateway in Gateway.objects.all()]
@@ -135,4 +143,7 @@ def home(request: HttpRequest) -> dict[str, Any]:
         alerts = Alert.objects.filter(acknowledged_at=None)[: _ALERTS_SHOWN + 1]
         context["alerts"], context["has_more_alerts"] = alerts[:_ALERTS_SHOWN], len(alerts) > _ALERTS_SHOWN
         context["may_acknowledge"] = request.user.has_perm("kit.change_alert")
+    if request.user.has_perm("kit.change_approval"):
+        waiting = Approval.objects.filter(status=Approval.Status.REQUESTED, expires_at__gt=clock.now())
+        context["approvals"] = waiting.exclude(maker=request.user.pk).count()
     return context

@@ -32,6 +32,7 @@ class PostingInline(TabularInline):
     fields = ["account_link", "debit", "credit"]
     readonly_fields = fields
     extra = 0
+    hide_title = True
     verbose_name_plural = "Postings"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Posting]:
@@ -155,7 +156,6 @@ class AccountAdmin(ReadOnlyAdmin):
         mode = asked if asked in Mode.values else Mode.LIVE if Mode.LIVE in in_use else Mode.TEST
         context = {
             **self.admin_site.each_context(request),
-            "opts": self.opts,
             "title": "Trial balance",
             "mode": mode,
             "modes": in_use,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -10,6 +11,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from checkout.kit import clock
 from checkout.kit.models import PublicModel
 from checkout.kit.money import Money
 
@@ -17,10 +19,10 @@ EMPTY = "–"
 
 # What a word means to somebody who looks at many of them: well, under way, needs a look, went wrong, over.
 _TONES = {
-    "good": "captured succeeded healthy enabled active applied up open valid balanced",
+    "good": "captured succeeded healthy enabled active applied delivered approved up valid green",
     "busy": "processing sent pending authorized requested waiting",
     "warn": "unknown requires_action unmatched warning late",
-    "bad": "declined failed unhealthy down critical suspended disabled revoked expired_key",
+    "bad": "declined failed unhealthy down critical suspended disabled stopped revoked rejected red",
 }
 TONES = {word: tone for tone, words in _TONES.items() for word in words.split()}
 
@@ -77,6 +79,16 @@ def person(actor: str) -> str:
     return f"{kind} {name}".strip()
 
 
+def moment(at: datetime | None) -> SafeString | str:
+    """A point in time, in UTC: the clock today, the day as well before; exact on hover."""
+    if at is None:
+        return EMPTY
+    now = clock.now()
+    shown = "%H:%M:%S" if at.date() == now.date() else "%d %b %H:%M" if at.year == now.year else "%d %b %Y"
+    exact = at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    return format_html('<time datetime="{}" title="{} UTC">{}</time>', at.isoformat(), exact, at.strftime(shown))
+
+
 def page_of(obj: Model) -> str:
     """The address of an object's page at the desk, or nothing if it has none."""
     name = f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change"
@@ -106,9 +118,9 @@ def link(text: Any, address: str) -> SafeString:
     return format_html('<a class="link" href="{}">{}</a>', address, text) if address else format_html("{}", text)
 
 
-def code(text: str) -> SafeString:
+def code(text: str) -> SafeString | str:
     """A machine's name for something, in a fixed-width face."""
-    return format_html('<span class="code">{}</span>', text) if text else format_html(EMPTY)
+    return format_html('<span class="code">{}</span>', text) if text else EMPTY
 
 
 def document(value: Any) -> SafeString:
@@ -117,12 +129,22 @@ def document(value: Any) -> SafeString:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """What changed between two states: field, before, after."""
+    """What changed between two states: field, before, after; of lists and objects only what differs."""
     return [
-        (words(name), _plain(before.get(name)), _plain(after.get(name)))
+        (words(name), *_apart(before.get(name), after.get(name)))
         for name in dict.fromkeys([*before, *after])
         if before.get(name) != after.get(name)
     ]
+
+
+def _apart(before: Any, after: Any) -> tuple[str, str]:
+    if isinstance(before, list) and isinstance(after, list):
+        gone, come = [x for x in before if x not in after], [x for x in after if x not in before]
+        return _plain(gone), _plain(come)
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+        return _plain({n: before[n] for n in names if n in before}), _plain({n: after[n] for n in names if n in after})
+    return _plain(before), _plain(after)
 
 
 def _plain(value: Any) -> str:

@@ -5,8 +5,9 @@ from typing import Any
 # role: (actions on everything that is shown, further permissions by codename)
 ROLES: dict[str, tuple[str, ...]] = {
     "Operations": ("view", "change_gateway", "change_region", "change_regiongateway", "add_regiongateway")
-    + ("delete_regiongateway", "capture_payment", "cancel_payment", "refund_payment", "change_alert"),
-    "Finance": ("view", "refund_payment"),
+    + ("delete_regiongateway", "capture_payment", "cancel_payment", "refund_payment", "change_alert")
+    + ("change_attempt", "change_approval", "change_webhookendpoint"),
+    "Finance": ("view", "refund_payment", "change_approval"),
     "Read-only": ("view",),
 }
 

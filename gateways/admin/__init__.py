@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminPasswordInput
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from checkout.kit.actors import Actor
 from checkout.kit.admin import CodesField, ConfigurationAdmin, ReadOnlyAdmin, ReasonedForm, Verb, actor_of
@@ -32,10 +32,8 @@ CALLS_SHOWN = 15
 class NewGatewayForm(forms.ModelForm):  # type: ignore[type-arg]
     """What a gateway is; its credentials are asked for once its adapter is known."""
 
+    base_url = forms.URLField(label="Base URL", assume_scheme="https", widget=UnfoldAdminTextInputWidget)
     currencies = CodesField(allowed=CURRENCY_DECIMALS, help_text="ISO 4217 codes, such as EUR USD.")
-
-    class Meta:
-        labels = {"base_url": "Base URL"}
 
 
 class GatewayForm(ReasonedForm, NewGatewayForm):
@@ -250,7 +248,7 @@ def _credential_fields(gateway: Gateway) -> dict[str, forms.Field]:
             required=False,
             max_length=500,
             help_text="Set. Leave empty to keep it." if gateway.secrets.get(name) else "Not set yet.",
-            widget=UnfoldAdminPasswordInput(attrs={"autocomplete": "new-password"}),
+            widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         )
         for field, name in _credential_names(gateway).items()
     }

@@ -16,20 +16,21 @@ from unfold.decorators import display
 from checkout.kit import clock
 from checkout.kit.admin import ReadOnlyAdmin, VerbAdmin
 from checkout.kit.admin.lists import LISTED_COUNT
-from checkout.kit.display import EMPTY, amount, badge, code, duration, link, page_of, words
+from checkout.kit.display import EMPTY, amount, badge, code, document, duration, link, page_of, words
 from checkout.kit.ids import first_id_at, parse_public_id
 from checkout.kit.money import Money
 from gateways.admin.board import midnight
 from gateways.models import Gateway
 from payments.admin.story import facts_of, story_of
+from payments.admin.unknown import ATTEMPT_VERBS
 from payments.admin.verbs import VERBS
-from payments.models import Attempt, Payment, Refund
+from payments.models import Attempt, AuditRun, Payment, Refund
 from payments.statuses import IN_FLIGHT, AttemptStatus, Operation, Status
 
 # Whose part of a story may be looked at alone.
 _GROUPS = (
     ("all", "Everything"),
-    ("payment", "Deeds"),
+    ("payment", "Steps"),
     ("gateway", "Gateways"),
     ("money", "Ledger"),
     ("merchant", "Events"),
@@ -162,17 +163,20 @@ class PaymentAdmin(VerbAdmin, ReadOnlyAdmin):
         return queryset.filter(pk__in=[row["pk"] for row in by_reference[:LISTED_COUNT]]), False
 
     def page_context(self, request: HttpRequest, obj: Payment) -> dict[str, Any]:
+        attempts = self.admin_site.get_model_admin(Attempt)
+        story = story_of(obj)
         return {
             **super().page_context(request, obj),
             "payment": obj,
-            "story": story_of(obj),
+            "story": story,
+            "tried": [(tried, attempts.buttons(request, tried.attempt)) for tried in story.tried],
             "groups": _GROUPS,
             "facts": facts_of(obj),
             "badges": [badge(obj.status), badge(obj.mode)],
         }
 
     @display(description="payment")
-    def public_code(self, payment: Payment) -> SafeString:
+    def public_code(self, payment: Payment) -> SafeString | str:
         return code(payment.public_id)
 
     @display(description="amount")
@@ -203,7 +207,7 @@ class ToldByPaymentAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request, obj):
             raise PermissionDenied
         if obj is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         return HttpResponseRedirect(f"{page_of(obj.payment)}#{obj.public_id}")
 
     def get_search_results(
@@ -246,8 +250,10 @@ class AttemptJobFilter(DropdownFilter):
 
 
 @admin.register(Attempt)
-class AttemptAdmin(ToldByPaymentAdmin):
-    """What was tried at gateways."""
+class AttemptAdmin(VerbAdmin, ToldByPaymentAdmin):
+    """What was tried at gateways; where nobody knows the outcome, what can be done about it."""
+
+    verbs = ATTEMPT_VERBS
 
     list_display = [
         *("created_at", "what", "payment_link", "total", "gateway", "status_badge", "why", "took", "next_step"),
@@ -307,12 +313,43 @@ class RefundAdmin(ToldByPaymentAdmin):
     search_help_text = "An id of ours in full (rfd_, pay_)"
 
     @display(description="refund")
-    def public_code(self, refund: Refund) -> SafeString:
+    def public_code(self, refund: Refund) -> SafeString | str:
         return code(refund.public_id)
 
     @display(description="merchant")
     def merchant(self, refund: Refund) -> str:
         return str(refund.payment.merchant)
+
+
+@admin.register(AuditRun)
+class AuditRunAdmin(ReadOnlyAdmin):
+    """Whether the books held, look by look."""
+
+    list_display = ["started_at", "result_badge", "took", "broken"]
+    list_filter = [("result", ChoicesDropdownFilter)]
+    quick_filters = (("Red", "result__exact=red"),)
+    fields = ["started_at", "result_badge", "took", "found", "looked_at"]
+    readonly_fields = fields
+
+    @display(description="result")
+    def result_badge(self, run: AuditRun) -> SafeString:
+        return badge(run.result)
+
+    @display(description="took")
+    def took(self, run: AuditRun) -> str:
+        return duration(run.duration_ms)
+
+    @display(description="broken")
+    def broken(self, run: AuditRun) -> str:
+        return ", ".join(finding["code"] for finding in run.findings) or EMPTY
+
+    @display(description="what was found")
+    def found(self, run: AuditRun) -> SafeString:
+        return document(run.findings)
+
+    @display(description="rows looked at, by invariant")
+    def looked_at(self, run: AuditRun) -> SafeString:
+        return document(run.counts)
 
 
 def payment_named(public_id: str) -> Payment | None:

@@ -10,7 +10,8 @@ from typing import Any
 from django.db.models import Prefetch
 
 from checkout.kit.display import badge, duration, money, person, words
-from checkout.kit.models import AuditEntry
+from checkout.kit.ids import first_id_at, moment_of
+from checkout.kit.models import AuditEntry, PublicModel
 from checkout.kit.money import Money
 from gateways.models import GatewayCall, Notice
 from ledger.admin import account_name
@@ -37,6 +38,10 @@ _DEEDS = {
     "payment.fail": ("error", "bad", "Failed: certain that nothing was charged"),
     "refund.process": ("undo", "busy", "Refund asked for: the money is set aside"),
     "refund.succeed": ("undo", "good", "Refunded"),
+    "attempt.ask": ("contact_support", "busy", "The gateway is to be asked at once"),
+    "attempt.cancel_by_reference": ("contact_support", "warn", "The gateway is to make sure that it never charges"),
+    "attempt.settle_by_hand.request": ("gavel", "warn", "Settlement by hand asked for"),
+    "attempt.settle_by_hand": ("gavel", "warn", "Settled by hand"),
     "refund.fail": ("undo", "bad", "Refund failed: the money is back with the merchant"),
 }
 
@@ -45,9 +50,13 @@ _QUESTIONS = {"fetch": "asked what became of it", "cancel_by_reference": "asked 
 
 @dataclass(frozen=True)
 class Moment:
-    """One line of the timeline. `group` is whose part of the story it is: payment, gateway, money or merchant."""
+    """One line of the timeline. `group` is whose part of the story it is: payment, gateway, money or merchant.
+
+    Keys that are UUIDv7 are made in the order of the deeds, so `order` is exact even within one transaction.
+    """
 
     at: datetime
+    order: int
     group: str
     icon: str
     tone: str
@@ -60,7 +69,6 @@ class Tried:
     """An attempt with what was learned of it, and why it went where it went."""
 
     attempt: Attempt
-    evidence: list[Evidence]
     took: str
     decline: str
     candidates: list[dict[str, Any]]
@@ -101,7 +109,7 @@ def story_of(payment: Payment) -> Story:
     attempts = list(selectors.attempts_of(payment).prefetch_related("evidence"))
     refunds = list(payment.refunds.order_by("id"))
     references = [attempt.reference for attempt in attempts]
-    names = [payment.public_id, *(refund.public_id for refund in refunds)]
+    names = [payment.public_id, *references, *(refund.public_id for refund in refunds)]
     entries = list(
         JournalEntry.objects.filter(payment_reference=payment.public_id)
         .order_by("id")
@@ -117,7 +125,7 @@ def story_of(payment: Payment) -> Story:
         *(_entry(entry) for entry in entries),
     ]
     return Story(
-        timeline=sorted(moments, key=lambda moment: moment.at),
+        timeline=sorted(moments, key=lambda moment: moment.order),
         tried=[_tried(attempt) for attempt in attempts],
         refunds=[(refund, Money(refund.amount_minor, refund.currency)) for refund in refunds],
         legs=[leg for entry in entries for leg in _legs(entry)],
@@ -126,6 +134,12 @@ def story_of(payment: Payment) -> Story:
         is_moving=any(attempt.status in (AttemptStatus.CREATED, AttemptStatus.SENT) for attempt in attempts),
         sums=_sums(payment),
     )
+
+
+def _line(when: datetime | PublicModel | AuditEntry, *what: str) -> Moment:
+    key = first_id_at(when) if isinstance(when, datetime) else when.pk
+    at = when if isinstance(when, datetime) else moment_of(key)
+    return Moment(at, key.int, *what)
 
 
 def _sums(payment: Payment) -> list[tuple[str, str]]:
@@ -148,13 +162,13 @@ def _deed(entry: AuditEntry, payment: Payment) -> Moment:
         facts.insert(0, f"{money(Money(entry.after['amount_captured'], payment.currency))} in all")
     if entry.reason:
         facts.append(f"“{entry.reason}”")
-    return Moment(entry.at, "payment", icon, tone, title, ", ".join(facts))
+    return _line(entry, "payment", icon, tone, title, ", ".join(facts))
 
 
 def _of_attempt(attempt: Attempt) -> Iterable[Moment]:
     chosen = next((row for row in (attempt.decision or {}).get("considered", []) if row["is_chosen"]), None)
-    yield Moment(
-        attempt.created_at,
+    yield _line(
+        attempt,
         "gateway",
         "route" if chosen else "arrow_forward",
         "busy",
@@ -163,11 +177,11 @@ def _of_attempt(attempt: Attempt) -> Iterable[Moment]:
     )
     for item in attempt.evidence.all():
         detail = [words(item.decline_code), item.detail, item.gateway_reference and f"its id {item.gateway_reference}"]
-        yield Moment(
+        yield _line(
             item.at,
             "gateway",
             "fact_check",
-            _OUTCOME_TONES[item.outcome],
+            _OUTCOME_TONES.get(item.outcome, "quiet"),
             f"Attempt {attempt.seq} {words(item.outcome)}, by {_source(item.source)}",
             ", ".join(filter(None, detail)),
         )
@@ -179,6 +193,7 @@ def _source(source: str) -> str:
         Evidence.Source.INQUIRY: "asking the gateway",
         Evidence.Source.CANCEL: "the answer to canceling it",
         Evidence.Source.LEASE: "the silence of whoever sent it",
+        Evidence.Source.OPERATOR: "two people who read the gateway's books",
     }.get(Evidence.Source(source), words(source))
 
 
@@ -187,28 +202,32 @@ def _call(call: GatewayCall) -> Moment:
     answer = f"HTTP {call.http_status}" if call.http_status else call.error or "no answer"
     title = f"{call.gateway} {asked}: {words(call.outcome)} after {duration(call.duration_ms)}"
     detail = ", ".join(filter(None, [answer, call.detail]))
-    return Moment(call.started_at, "gateway", "sync_alt", _OUTCOME_TONES[call.outcome], title, detail)
+    return _line(call.started_at, "gateway", "sync_alt", _OUTCOME_TONES.get(call.outcome, "quiet"), title, detail)
 
 
 def _notice(notice: Notice) -> Moment:
     title = f"Notice from {notice.gateway}: {words(notice.outcome)}"
-    return Moment(
-        notice.received_at, "gateway", "mark_email_unread", _OUTCOME_TONES[notice.outcome], title, notice.status
+    return _line(
+        notice.received_at,
+        "gateway",
+        "mark_email_unread",
+        _OUTCOME_TONES.get(notice.outcome, "quiet"),
+        title,
+        notice.status,
     )
 
 
 def _event(event: WebhookEvent) -> Moment:
-    return Moment(
-        event.created_at, "merchant", "campaign", "quiet", f"For the merchant: {event.type}", f"event {event.sequence}"
-    )
+    return _line(event, "merchant", "campaign", "quiet", f"For the merchant: {event.type}", f"event {event.sequence}")
 
 
 def _entry(entry: JournalEntry) -> Moment:
     legs = [
-        f"debit {leg.account} {money(leg.debit)}" if leg.debit else f"credit {leg.account} {money(leg.credit)}"
-        for leg in _legs(entry)
+        f"{'debit' if posting.amount_minor > 0 else 'credit'} {account_name(posting.account)} "
+        f"{money(Money(abs(posting.amount_minor), posting.currency))}"
+        for posting in entry.postings.all()
     ]
-    return Moment(entry.created_at, "money", "menu_book", "quiet", f"Ledger: {words(entry.kind)}", "; ".join(legs))
+    return _line(entry, "money", "menu_book", "quiet", f"Ledger: {words(entry.kind)}", "; ".join(legs))
 
 
 def _legs(entry: JournalEntry) -> Iterable[Leg]:
@@ -229,7 +248,6 @@ def _tried(attempt: Attempt) -> Tried:
     ended_at = attempt.finished_at
     return Tried(
         attempt=attempt,
-        evidence=list(attempt.evidence.all()),
         took=duration((ended_at - attempt.sent_at).total_seconds() * 1000) if ended_at and attempt.sent_at else "",
         decline=words(attempt.decline_code),
         candidates=[

@@ -59,13 +59,13 @@ class Today:
 def today(asked_mode: str) -> Today:
     """The figures since midnight, in the mode that was asked for, else live if there is anything live. Four queries."""
     began = midnight()
-    rows = list(
+    rows: list[Any] = list(
         Payment.objects.filter(id__gte=first_id_at(began))
         .order_by()
         .values("mode", "status", "currency", hour=TruncHour("created_at"))
         .annotate(
             count=Count("id"),
-            amount=Sum("amount_minor"),
+            asked=Sum("amount_minor"),
             captured=Sum("captured_minor"),
             approved=Count("id", filter=Q(authorized_minor__gt=0)),
         )
@@ -79,7 +79,7 @@ def today(asked_mode: str) -> Today:
     return Today(
         mode=mode,
         modes=modes,
-        groups=[_group(status, [row for row in rows if row["status"] == status], "amount", mode) for status in Status],
+        groups=[_group(status, [row for row in rows if row["status"] == status], "asked", mode) for status in Status],
         captured=_group(Status.CAPTURED, [row for row in rows if row["captured"]], "captured", mode),
         refunded=_refunded(began, mode),
         rate=percentage(approved, approved + refused),
@@ -158,7 +158,7 @@ def _chart(rows: list[dict[str, Any]], began: datetime) -> str:
                 found[row["hour"]] += row["count"]
         return [found[hour] for hour in hours]
 
-    look = {"displayYAxis": True, "maxTicksXLimit": 12, "borderRadius": 3, "maxBarThickness": 18}
+    look = {"grouped": True, "displayYAxis": True, "maxTicksXLimit": 12, "borderRadius": 2, "maxBarThickness": 14}
     return json.dumps(
         {
             "labels": [f"{hour:%H}:00" for hour in hours],

@@ -3,7 +3,7 @@
 from checkout.kit.admin import people
 from checkout.kit.admin.configuration import CodesField, ConfigurationAdmin, ReasonedForm
 from checkout.kit.admin.lists import DeskAdmin, ReadOnlyAdmin
-from checkout.kit.admin.verbs import AlreadyDone, MoneyField, Verb, VerbAdmin, VerbForm, actor_of
+from checkout.kit.admin.verbs import AlreadyDone, MoneyField, PlainForm, Verb, VerbAdmin, VerbForm, actor_of
 
 __all__ = [
     "AlreadyDone",
@@ -11,6 +11,7 @@ __all__ = [
     "ConfigurationAdmin",
     "DeskAdmin",
     "MoneyField",
+    "PlainForm",
     "ReadOnlyAdmin",
     "ReasonedForm",
     "Verb",

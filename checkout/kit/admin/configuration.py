@@ -38,7 +38,7 @@ class CodesField(forms.CharField):
         return codes
 
 
-class ReasonedForm(forms.ModelForm):
+class ReasonedForm(forms.ModelForm):  # type: ignore[type-arg]
     """A form that asks why something that exists is changed."""
 
     reason = ReasonField()
@@ -52,8 +52,9 @@ class ConfigurationAdmin(VerbAdmin):
 
     form = ReasonedForm
     audited_fields: tuple[str, ...] = ()
-    add_form: type[forms.ModelForm] = forms.ModelForm
+    add_form: Any = forms.ModelForm
     warn_unsaved_form = True
+    compressed_fields = False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -96,7 +97,7 @@ class ConfigurationAdmin(VerbAdmin):
             )
 
     def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        return {**super().page_context(request, obj), "changes": changes_of(obj)}
+        return {**super().page_context(request, obj), "changes": changes_of(obj), "show_save_and_add_another": False}
 
 
 def changes_of(obj: Model) -> list[AuditEntry]:

@@ -1,6 +1,6 @@
 """What do all lists and pages of the desk have in common? Bounded work, and filters that cannot be used to probe."""
 
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from django.contrib import admin, messages
@@ -9,9 +9,10 @@ from django.core.paginator import Paginator
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 from unfold.views import ChangeList
 
-from checkout.kit.display import page_of
+from checkout.kit.display import moment, page_of
 from checkout.kit.ids import parse_public_id
 from checkout.kit.models import PublicModel
 
@@ -26,7 +27,8 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         """How many rows there are to page through, LISTED_COUNT at the most."""
-        return int(self.object_list[:LISTED_COUNT].count())  # type: ignore[union-attr, call-arg, index]
+        rows: Any = self.object_list
+        return int(rows[:LISTED_COUNT].count())
 
     @property
     def is_cut_off(self) -> bool:
@@ -45,6 +47,15 @@ class DeskChangeList(ChangeList):
         self.full_result_count = self.result_count  # there is no other count to compare it with
 
 
+@cache
+def _time_column(name: str) -> Any:
+    @display(description=name.removesuffix("_at").replace("_", " ") if name != "at" else "when")
+    def column(obj: Any) -> str:
+        return moment(getattr(obj, name))
+
+    return column
+
+
 class DeskAdmin(ModelAdmin):
     """What every model at the desk has. `quick_filters` are links above the list: words and query string."""
 
@@ -58,6 +69,11 @@ class DeskAdmin(ModelAdmin):
     sortable_by = ()
     compressed_fields = True
     actions: Any = None
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Columns of times are shown short."""
+        names = super().get_list_display(request)
+        return [_time_column(name) if str(name) == "at" or str(name).endswith("_at") else name for name in names]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DeskChangeList]:
         return DeskChangeList

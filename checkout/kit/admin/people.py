@@ -18,7 +18,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from checkout.kit import alerts, audit
 from checkout.kit.admin.lists import DeskAdmin, ReadOnlyAdmin
-from checkout.kit.admin.verbs import actor_of
+from checkout.kit.admin.verbs import actor_of, user_of
 from checkout.kit.display import badge, code, differences, link, page_of_public_id, person, words
 from checkout.kit.models import Alert, AuditEntry, User
 
@@ -26,7 +26,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class DeskUserAdmin(UserAdmin, DeskAdmin):
+class DeskUserAdmin(UserAdmin, DeskAdmin):  # type: ignore[misc, type-arg]
     """People are made and stopped here, never deleted: their names are in the audit."""
 
     form = UserChangeForm
@@ -79,7 +79,7 @@ class DeskUserAdmin(UserAdmin, DeskAdmin):
 
 
 @admin.register(Group)
-class DeskGroupAdmin(GroupAdmin, DeskAdmin):
+class DeskGroupAdmin(GroupAdmin, DeskAdmin):  # type: ignore[misc]
     """Roles. Those the platform brings along are set right again after every migration."""
 
     list_before_template = ""
@@ -179,7 +179,7 @@ class AlertAdmin(ReadOnlyAdmin):
     def acknowledge_selected(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
         """Say of several alerts that they have been seen."""
         for alert in queryset:
-            alerts.acknowledge_alert(alert=alert, user=request.user)
+            alerts.acknowledge_alert(alert=alert, user=user_of(request))
         messages.success(request, "Acknowledged.")
 
     def acknowledge_view(self, request: HttpRequest, key: Any) -> HttpResponse:
@@ -188,7 +188,7 @@ class AlertAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        alerts.acknowledge_alert(alert=get_object_or_404(Alert, pk=key), user=request.user)
+        alerts.acknowledge_alert(alert=get_object_or_404(Alert, pk=key), user=user_of(request))
         messages.success(request, "Acknowledged.")
         return HttpResponseRedirect(reverse("admin:index"))
 

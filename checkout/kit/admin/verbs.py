@@ -26,6 +26,7 @@ from checkout.kit.admin.lists import DeskAdmin
 from checkout.kit.display import page_of
 from checkout.kit.errors import Refusal
 from checkout.kit.inputs import is_printable
+from checkout.kit.models import User
 from checkout.kit.money import CURRENCY_DECIMALS, Money
 
 _MAJOR_UNITS = re.compile(r"[0-9]{1,12}(?:\.([0-9]{1,3}))?", re.ASCII)
@@ -40,12 +41,18 @@ def actor_of(request: HttpRequest) -> Actor:
     return Actor.user(request.user.get_username(), request.META.get("REMOTE_ADDR", ""))
 
 
+def user_of(request: HttpRequest) -> User:
+    """The person at the desk; the site lets nobody else in."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
 class ReasonField(forms.CharField):
     """Why something is done: one line that will still make sense in a year."""
 
     def __init__(self, **options: Any) -> None:
-        options = {"label": "Reason", "max_length": 200, "help_text": "Kept in the audit with your name."} | options
-        super().__init__(widget=UnfoldAdminTextInputWidget(), **options)
+        options.setdefault("help_text", "Kept in the audit with your name.")
+        super().__init__(label="Reason", max_length=200, widget=UnfoldAdminTextInputWidget(), **options)
 
     def validate(self, value: str) -> None:
         super().validate(value)
@@ -84,6 +91,12 @@ class VerbForm(forms.Form):
     def __init__(self, data: Any = None, *, obj: Any) -> None:
         super().__init__(data, initial={"token": uuid.uuid4()}, label_suffix="")
         self.obj = obj
+
+
+class PlainForm(VerbForm):
+    """A confirmation that asks for nothing."""
+
+    reason = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -155,7 +168,7 @@ class VerbAdmin(DeskAdmin):
             except Refusal as refusal:
                 form.add_error(None, refusal.message)
             except ValidationError as error:
-                form.add_error(None, error.messages)  # type: ignore[arg-type]
+                form.add_error(None, error.messages)
             except OperationalError:
                 form.add_error(None, "The database did not answer in time. Try again: nothing is ever done twice.")
             except AlreadyDone:
@@ -178,7 +191,7 @@ class VerbAdmin(DeskAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": verb.label,
-            "obj": obj,
+            "object": obj,
             "verb": verb,
             "consequence": verb.consequence(obj),
             "back": page_of(obj),

@@ -7,6 +7,7 @@ from django import template
 from django.db.models import Model
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from checkout.kit import clock, display
 
@@ -18,18 +19,22 @@ register.filter("words", display.words)
 register.filter("person", display.person)
 register.filter("page", display.page_of)
 register.filter("duration", display.duration)
+register.filter("moment", display.moment)
 register.filter("page_of_name", display.page_of_public_id)
 
 
 @register.filter
-def moment(at: datetime | None) -> SafeString | str:
-    """A point in time, in UTC: the clock alone today, the day as well before; exact to the microsecond on hover."""
-    if at is None:
-        return display.EMPTY
-    shown = at.strftime("%H:%M:%S" if at.date() == clock.now().date() else "%d %b %H:%M")
-    return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>', at.isoformat(), at.strftime("%Y-%m-%d %H:%M:%S.%f"), shown
-    )
+def instant(at: datetime) -> SafeString:
+    """A point in time to the millisecond, with the day unless it is today."""
+    shown = at.strftime("%H:%M:%S.%f" if at.date() == clock.now().date() else "%d %b %H:%M:%S.%f")[:-3]
+    return format_html('<time datetime="{}">{}</time>', at.isoformat(), shown)
+
+
+@register.filter
+def titled(text: Any) -> str:
+    """A name with a capital letter, unless it is one that machines compare."""
+    name = str(text)
+    return name if "_" in name else capfirst(name)
 
 
 @register.filter

@@ -1,0 +1,92 @@
+"""How does a test sit down at the desk? As somebody with a role, by a browser that follows links and sends forms."""
+
+import re
+from collections.abc import Callable
+from html import unescape
+from html.parser import HTMLParser
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from checkout.kit.models import User
+
+EVERYBODY = ["administrator", "Operations", "Finance", "Read-only"]
+
+
+def at_desk(role: str = "administrator") -> Client:
+    """A browser in which somebody with a role is logged in; an administrator may do everything."""
+    is_administrator = role == "administrator"
+    user = User.objects.create_user(f"a {role}", is_staff=True, is_superuser=is_administrator)
+    if not is_administrator:
+        user.groups.add(Group.objects.get(name=role))
+    browser = Client()
+    browser.force_login(user)
+    return browser
+
+
+def fields_of(html: str) -> dict[str, str]:
+    """What the page's last form would send if nobody touched it."""
+    forms = _Forms()
+    forms.feed(html)
+    return forms.found[-1]
+
+
+def fill_in(browser: Client, address: str, **fields: Any) -> Any:
+    """Open a page, fill in its form and send it; returns the answer, unfollowed."""
+    page = browser.get(address)
+    assert page.status_code == 200, (address, page.status_code)
+    return browser.post(address, {**fields_of(page.content.decode()), **fields})
+
+
+def text_of(response: Any) -> str:
+    """What a page says, without its markup."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", response.content.decode())))
+
+
+def queries_of(deed: Callable[[], Any]) -> int:
+    """How many queries something takes."""
+    with CaptureQueriesContext(connection) as queries:
+        deed()
+    return len(queries)
+
+
+class _Forms(HTMLParser):
+    """The forms of a page: the names and values of their inputs, selects and text areas."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[dict[str, str]] = []
+        self._select = self._area = ""
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        about = {name: value or "" for name, value in attributes}
+        if tag == "form":
+            self.found.append({})
+        if not self.found:
+            return
+        name = about.get("name", "")
+        match tag:
+            case "input" if name and about.get("type") not in ("checkbox", "radio", "submit"):
+                self.found[-1][name] = about.get("value", "")
+            case "input" if name and "checked" in about:
+                self.found[-1][name] = about.get("value", "on")
+            case "select":
+                self._select = name
+            case "option" if self._select and "selected" in about:
+                self.found[-1][self._select] = about.get("value", "")
+            case "textarea":
+                self._area = name
+                self.found[-1][name] = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            self.found[-1][self._area] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "select":
+            self._select = ""
+        if tag == "textarea":
+            self._area = ""
