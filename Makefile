@@ -9,7 +9,7 @@ UV := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format demo screenshots fuzz races bench lock clean
+.PHONY: help run test check format demo manage screenshots fuzz races chaos bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ run: $(VENV)/.runtime ## bring everything up on this machine, and take a first p
 
 test: $(VENV)/.dev ## run the tests, e.g. make test ARGS="payments -k capture"
 	@exec $(PY) -m checkout.launch test -- $(ARGS)
+
+chaos: $(VENV)/.dev ## kill and starve everything while money moves: make chaos ROUNDS=30 SEED=1 PAYMENTS=1000
+	@exec $(PY) -m tests.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(PAYMENTS),--payments $(PAYMENTS))
 
 check: $(VENV)/.dev ## what must hold before a commit: style, types, imports, migrations, settings
 	$(VENV)/bin/ruff check .
@@ -34,7 +37,10 @@ format: $(VENV)/.dev ## put the code into its usual form
 	$(VENV)/bin/ruff format .
 
 demo: $(VENV)/.runtime ## tell a story of payments on the platform that `make run` keeps running
-	@exec $(PY) manage.py demo
+	@exec $(PY) -m checkout.launch demo
+
+manage: $(VENV)/.runtime ## run a management command there, e.g. make manage ARGS=list_merchants
+	@exec $(PY) -m checkout.launch manage -- $(ARGS)
 
 screenshots: $(VENV)/.dev ## photograph the pages of the platform that runs
 	@exec $(PY) -m tests.screenshots

@@ -8,3 +8,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "checkout.settings.local")
 os.environ.setdefault("PROCESS_ROLE", "web")
 
 application = get_wsgi_application()
+
+from checkout.kit import heartbeats  # noqa: E402 only now are there models
+
+heartbeats.keep_beating("web")

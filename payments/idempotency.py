@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, connection
+from django.db import connection
 
 from checkout.kit import clock
 from checkout.settings import policy
@@ -27,6 +27,12 @@ ON CONFLICT (merchant_id, mode, key) DO NOTHING
 _FREEZE = """
 UPDATE payments_idempotencykey SET http_status = %s, body = %s
 WHERE merchant_id = %s AND mode = %s AND key = %s AND http_status IS NULL
+"""
+_FREEZE_REFUSAL = """
+INSERT INTO payments_idempotencykey
+    (merchant_id, mode, key, fingerprint, answering_until, http_status, body, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (merchant_id, mode, key) DO NOTHING
 """
 _RELEASE = """
 UPDATE payments_idempotencykey SET answering_until = %s
@@ -104,24 +110,22 @@ def freeze(word: Claim, *, http_status: int, body: str) -> tuple[int, str]:
     return row.http_status or http_status, row.body
 
 
-def freeze_refusal(word: Claim, *, http_status: int, body: str) -> None:
-    """Keep the answer to a request that made no object, unless the key has been taken meanwhile."""
+def freeze_refusal(word: Claim, *, http_status: int, body: str) -> IdempotencyKey | None:
+    """Keep the answer to a request that made no object; returns the row of whoever took the key meanwhile, if anybody.
+
+    Refuses: RequestInFlight while that one is still being answered.
+    """
     if http_status in (409, 429) or http_status >= 500:
-        return
+        return None
     now = clock.now()
-    try:
-        IdempotencyKey.objects.create(
-            merchant_id=word.merchant_id,
-            mode=word.mode,
-            key=word.key,
-            fingerprint=word.fingerprint,
-            answering_until=now,
-            http_status=http_status,
-            body=body,
-            created_at=now,
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _FREEZE_REFUSAL,
+            [word.merchant_id, word.mode, word.key, word.fingerprint, now, http_status, body, now],
         )
-    except IntegrityError:
-        return
+        if cursor.rowcount:
+            return None
+    return earlier(word)
 
 
 def forget_old_keys() -> int:

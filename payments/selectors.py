@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,9 +12,12 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 from checkout.kit import clock
 from checkout.kit.ids import parse_public_id
 from checkout.kit.money import Money
+from checkout.settings import policy
 from gateways.base import Capability
 from gateways.registry import adapter_class
-from payments.models import Attempt, Payment, Refund
+from merchants.models import WebhookDelivery
+from merchants.statuses import DeliveryStatus
+from payments.models import Attempt, AuditRun, Payment, Refund
 from payments.statuses import (
     IN_FLIGHT,
     AttemptStatus,
@@ -176,6 +180,36 @@ def attempts_by_reference(references: Iterable[str]) -> dict[str, Attempt]:
     keys = [parse_public_id(Attempt.PUBLIC_PREFIX, reference) for reference in references]
     found = Attempt.objects.in_bulk([key for key in keys if key is not None])
     return {attempt.reference: attempt for attempt in found.values()}
+
+
+def last_audit_run(*, green_in: str = "") -> AuditRun | None:
+    """The last run of the self-audit; with `green_in`, the last one in which that invariant held."""
+    runs = AuditRun.objects.order_by("-id")
+    return runs.exclude(findings__contains=[{"code": green_in}]).first() if green_in else runs.first()
+
+
+@dataclass(frozen=True)
+class SelfAuditSummary:
+    """What the desk says first: whether the books balance, and what is still on its way. Never audited is not green."""
+
+    last_run_at: datetime | None
+    is_green: bool
+    broken: tuple[str, ...]
+    unknown_over_15_min: int
+    undelivered_count: int
+
+
+def self_audit_summary() -> SelfAuditSummary:
+    """The figures for “books balanced, N unknown over 15 min, M undelivered”. Three queries."""
+    run = last_audit_run()
+    old = clock.seconds_from_now(-policy.UNKNOWN_OLD_SECONDS)
+    return SelfAuditSummary(
+        last_run_at=run and run.started_at,
+        is_green=run is not None and run.is_green,
+        broken=tuple(finding["code"] for finding in run.findings) if run else (),
+        unknown_over_15_min=unknown_attempts().filter(sent_at__lt=old).count(),
+        undelivered_count=WebhookDelivery.objects.filter(status=DeliveryStatus.PENDING, attempt_count__gt=0).count(),
+    )
 
 
 def payments_to_expire() -> QuerySet[Payment]:

@@ -3,9 +3,13 @@
 None is retried by Celery: the rows hold the schedule, and the sweeper finds what a lost message left.
 """
 
+from typing import Any
+
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
+from celery.signals import worker_ready
 
+from checkout.kit import heartbeats
 from checkout.kit.actors import Actor
 from checkout.kit.defer import heard
 from gateways import client
@@ -35,3 +39,22 @@ def apply_notices() -> None:
 def expire() -> None:
     """Expire what is over, and delete what may not be kept any longer."""
     services.expire_due(actor=Actor.task("expire"))
+
+
+@shared_task(name="payments.self_audit", soft_time_limit=900, time_limit=960)
+def self_audit() -> None:
+    """Examine the books. Not retried: the next hour is the retry, and a copy of this message finds it under way."""
+    services.self_audit(actor=Actor.task("self_audit"))
+
+
+@shared_task(name="payments.heartbeat")
+def heartbeat() -> None:
+    """Say that beat is alive: it sent this, and a worker heard it."""
+    heartbeats.beat(heartbeats.BEAT)
+    heartbeats.forget_the_dead()
+
+
+@worker_ready.connect
+def say_that_the_worker_is_alive(**about: Any) -> None:
+    """From a worker's main process, which outlives its children."""
+    heartbeats.keep_beating("worker")

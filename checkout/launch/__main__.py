@@ -1,11 +1,14 @@
-"""`python -m checkout.launch run | test [-- pytest arguments] | secrets`"""
+"""`python -m checkout.launch run | test [-- pytest arguments] | demo | manage [-- command and arguments] | secrets`"""
 
 import argparse
 import sys
+from pathlib import Path
 
 from checkout.launch import keys
+from checkout.launch.demo import demo
 from checkout.launch.errors import LaunchError
 from checkout.launch.run import run
+from checkout.launch.running import RUN_FILE, Running
 from checkout.launch.testing import test
 
 
@@ -16,6 +19,11 @@ def main() -> int:
     commands.add_parser("run", help="bring everything up on this machine, with a demo merchant and simulated gateways")
     tests = commands.add_parser("test", help="run pytest against a private PostgreSQL and Redis")
     tests.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="for pytest, after --")
+    stories = commands.add_parser("demo", help="tell a story of payments on the platform that runs")
+    management = commands.add_parser("manage", help="run a management command on the platform that runs")
+    management.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="for manage.py, after --")
+    for command in (stories, management):
+        command.add_argument("--run-file", type=Path, default=RUN_FILE, help="where the platform says what it is")
     commands.add_parser("secrets", help="print new secrets in the form of a .env file")
     arguments = parser.parse_args()
     try:
@@ -23,6 +31,10 @@ def main() -> int:
             run()
         elif arguments.command == "test":
             return test(arguments.arguments)
+        elif arguments.command == "demo":
+            return demo(Running(arguments.run_file))
+        elif arguments.command == "manage":
+            return Running(arguments.run_file).manage(arguments.arguments).returncode
         else:
             print("\n".join(f"{name}={value}" for name, value in keys.fresh().items()))
     except LaunchError as error:

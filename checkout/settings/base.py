@@ -1,5 +1,6 @@
 """Every setting, once. What differs per machine comes from the environment (`.env.example` lists it)."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ FERNET_KEYS = env.list("FERNET_KEYS", default=[])
 FINGERPRINT_KEY = env("FINGERPRINT_KEY", default="")
 API_KEY_HASH_KEY = env("API_KEY_HASH_KEY", default="")
 IDEMPOTENCY_FINGERPRINT_KEY = env("IDEMPOTENCY_FINGERPRINT_KEY", default="")
+METRICS_TOKEN = env("METRICS_TOKEN", default="")
 
 # --- Where we are -------------------------------------------------------------------------------------------------
 DEBUG = False
@@ -33,9 +35,8 @@ ENVIRONMENT_NAME = env("ENVIRONMENT_NAME", default="test")  # shown on every pag
 
 # --- Applications -------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # the other one would put a site of its own in place of ours
     "unfold.contrib.filters",
-    "unfold.contrib.simple_history",
     "checkout.admin_site.CheckoutAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -57,6 +58,7 @@ INSTALLED_APPS = [
 AUTH_USER_MODEL = "kit.User"
 
 MIDDLEWARE = [
+    "checkout.metrics.RequestTimer",
     "checkout.api.requests.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -154,6 +156,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "gateways.check_health",
         "schedule": policy.HEALTH_CHECK_SECONDS,
         "options": {"expires": policy.HEALTH_CHECK_SECONDS},
+    },
+    "examine the books": {
+        "task": "payments.self_audit",
+        "schedule": policy.SELF_AUDIT_SECONDS,
+        "options": {"expires": policy.SELF_AUDIT_SECONDS},
+    },
+    "say that beat is alive": {
+        "task": "payments.heartbeat",
+        "schedule": policy.HEARTBEAT_SECONDS,
+        "options": {"expires": policy.HEARTBEAT_SECONDS},
     },
     "expire payments and forget what must not be kept": {
         "task": "payments.expire",
@@ -264,6 +276,7 @@ UNFOLD = {
 # --- Language, time, static files ---------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 USE_I18N = False
+FORMAT_MODULE_PATH = ["checkout.settings.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
@@ -271,6 +284,7 @@ STATIC_ROOT = VAR_DIR / "static"
 
 # --- Logs: JSON, one line each ------------------------------------------------------------------------------------
 LOG_LEVEL = env("LOG_LEVEL", default="INFO")
+logging.captureWarnings(True)
 _PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,

@@ -44,6 +44,18 @@ SWEEP_SECONDS = 0.5
 RING_WHEN_DUE_FOR_SECONDS = 1.0
 RUN_WHEN_DUE_FOR_SECONDS = 5.0
 
+# --- Looking after ourselves --------------------------------------------------------------------------------------
+SELF_AUDIT_SECONDS = 3600.0
+AUDIT_OVERDUE_SECONDS = 300.0  # what is due for longer has been forgotten: the sweeper comes after five seconds
+AUDIT_DELIVERY_OVERDUE_SECONDS = 3600.0  # an endpoint may be slow for a while; after an hour it is we who are
+AUDIT_SAMPLE_COUNT = 5  # objects named for one broken invariant
+UNKNOWN_OLD_SECONDS = 900.0  # most unknown outcomes are known within minutes; an older one needs a person
+HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_OLD_SECONDS = 30.0  # a process that has not been heard for six beats is taken for dead
+HEARTBEAT_KEPT_SECONDS = 3600.0  # rows of processes that are gone
+METRICS_CACHE_SECONDS = 5.0  # of the figures that are read from the database
+METRICS_DAY_CACHE_SECONDS = 60.0  # of those over a whole day
+
 # --- Approvals
 APPROVAL_EXPIRY_SECONDS = 24 * 3600  # what nobody decided within a day must be asked for again
 

@@ -328,9 +328,7 @@ def test_health_is_a_success_or_unknown(serve: Callable[[Script], Server], scrip
     assert (ask(serve(script).url, verb="health").result.outcome is Outcome.SUCCEEDED) is is_up
 
 
-def test_health_has_a_deadline_of_its_own(
-    serve: Callable[[Script], Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_health_has_a_deadline_of_its_own(serve: Callable[[Script], Server], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policy, "HEALTH_TIMEOUT_SECONDS", 0.3)
 
     answer = ask(serve(hangs).url, verb="health")

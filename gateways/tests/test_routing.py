@@ -51,9 +51,7 @@ TABLE: list[tuple[str, list[Candidate], tuple[str, ...], str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("candidates", "tried", "chosen"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
-)
+@pytest.mark.parametrize(("candidates", "tried", "chosen"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_chosen_is(candidates: list[Candidate], tried: tuple[str, ...], chosen: str | None) -> None:
     assert decide(replace(QUESTION, tried=tried), candidates).chosen == chosen
 

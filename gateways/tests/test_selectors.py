@@ -99,9 +99,7 @@ def test_an_unhealthy_gateway_is_passed_over_at_once(place: Callable[..., Region
     assert chosen() == "south"
 
 
-def test_one_query_however_many_gateways(
-    place: Callable[..., Region], django_assert_num_queries: Any
-) -> None:
+def test_one_query_however_many_gateways(place: Callable[..., Region], django_assert_num_queries: Any) -> None:
     place("europe", ["DE"], **{f"g{number}": {} for number in range(12)})
 
     with django_assert_num_queries(1):

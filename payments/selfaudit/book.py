@@ -8,8 +8,10 @@ from checkout.kit.ids import parse_public_id
 from gateways.models import Gateway
 from payments.models import Attempt
 
-_COLUMNS = ("reference", "kind", "status", "amount_minor", "currency", "authorized_minor", "captured_minor")
-_COLUMNS += ("refunded_minor", "voided", "canceled")
+_COLUMNS = (
+    *("reference", "kind", "status", "amount_minor", "currency"),
+    *("authorized_minor", "captured_minor", "refunded_minor", "voided", "canceled"),
+)
 
 
 class BookRefused(ValueError):
@@ -19,7 +21,7 @@ class BookRefused(ValueError):
 def read_book(path: Path) -> tuple[list[dict[str, Any]], tuple[Any, ...]]:
     """Read `{gateway code: [operation, …]}`, each list what `GET /book/{code}` answers.
 
-    Returns the operations, each with our gateway's and attempt's keys, and the keys of the gateways whose books they are.
+    Returns the operations, each with the keys of our gateway and attempt, and the keys of the gateways they are of.
     Refuses: BookRefused for anything else, and for a gateway that we do not know.
     """
     try:

@@ -42,7 +42,7 @@ def charge_has_one_attempt(scope: Scope) -> str:
             AND evidence.outcome = 'succeeded' AND evidence.source <> 'cancel' AND evidence.gateway_reference <> ''
             AND evidence.gateway_reference <> attempt.gateway_reference
         UNION ALL
-        SELECT book.reference, book.gateway_id, 'is charged in the gateway''s book, and no attempt of ours is that charge'
+        SELECT book.reference, book.gateway_id, 'is a charge in the gateway''s book and no attempt of ours'
         FROM {book} AS book LEFT JOIN payments_attempt AS attempt ON attempt.id = book.attempt_id
         WHERE book.is_live AND (
             (attempt.operation, attempt.gateway_id, attempt.amount_minor, attempt.currency)
@@ -115,8 +115,9 @@ def ledger_has_each_amount_once(scope: Scope) -> str:
     """
     return """
         WITH fact (kind, reference, amount_minor, currency, gateway_id) AS (
-            SELECT 'capture', public_id('att', attempt.id), attempt.amount_minor, attempt.currency, attempt.gateway_id
-            FROM payments_attempt AS attempt JOIN {payments} AS payment ON payment.id = attempt.payment_id
+            SELECT 'capture', name, attempt.amount_minor, attempt.currency, attempt.gateway_id
+            FROM payments_attempt AS attempt JOIN audit_name USING (id)
+                JOIN payments_payment AS payment ON payment.id = attempt.payment_id
             WHERE attempt.status = 'succeeded' AND (
                 attempt.operation = 'capture'
                 OR attempt.operation = 'authorize' AND attempt.is_sale AND payment.captured_minor > 0 AND NOT EXISTS (
@@ -125,23 +126,23 @@ def ledger_has_each_amount_once(scope: Scope) -> str:
                 )
             )
             UNION ALL
-            SELECT step.kind, public_id('rfd', refund.id), refund.amount_minor, refund.currency, payment.gateway_id
-            FROM payments_refund AS refund JOIN {payments} AS payment ON payment.id = refund.payment_id
+            SELECT step.kind, name, refund.amount_minor, refund.currency, payment.gateway_id
+            FROM payments_refund AS refund JOIN audit_name USING (id)
+                JOIN payments_payment AS payment ON payment.id = refund.payment_id
                 JOIN (
                     VALUES ('processing', 'refund_requested'), ('succeeded', 'refund_requested'),
                         ('failed', 'refund_requested'), ('succeeded', 'refund_succeeded'), ('failed', 'refund_failed')
                 ) AS step (status, kind) ON step.status = refund.status
             UNION ALL
-            SELECT 'late_success', public_id('att', late.id), late.amount_minor, late.currency, late.gateway_id
-            FROM payments_attempt AS late JOIN {payments} AS payment ON payment.id = late.payment_id
+            SELECT 'late_success', name, late.amount_minor, late.currency, late.gateway_id
+            FROM payments_attempt AS late JOIN audit_name USING (id)
             WHERE EXISTS (
                 SELECT FROM payments_attempt AS reversal
                 WHERE reversal.reverses_id = late.id AND reversal.operation = 'refund'
             )
             UNION ALL
-            SELECT 'late_success_reversed', public_id('att', reversal.id), reversal.amount_minor, reversal.currency,
-                reversal.gateway_id
-            FROM payments_attempt AS reversal JOIN {payments} AS payment ON payment.id = reversal.payment_id
+            SELECT 'late_success_reversed', name, reversal.amount_minor, reversal.currency, reversal.gateway_id
+            FROM payments_attempt AS reversal JOIN audit_name USING (id)
             WHERE reversal.reverses_id IS NOT NULL AND reversal.operation = 'refund' AND reversal.status = 'succeeded'
         ), posted AS (
             SELECT entry.kind, entry.reference, entry.gateway_id,
@@ -152,13 +153,13 @@ def ledger_has_each_amount_once(scope: Scope) -> str:
                     'late_success_reversed')
                 AND (
                     %(since)s::timestamptz IS NULL AND %(gateway)s::uuid IS NULL
-                    OR entry.payment_reference IN (SELECT public_id('pay', id) FROM {payments} AS payment)
+                    OR entry.payment_reference IN (SELECT name FROM audit_name)
                 )
             GROUP BY entry.id, entry.kind, entry.reference, entry.gateway_id
         )
         SELECT reference, coalesce(fact.gateway_id, posted.gateway_id),
             CASE WHEN posted.amount_minor IS NULL THEN 'has no entry of its ' || replace(kind, '_', ' ')
-                WHEN fact.amount_minor IS NULL THEN 'is in the ledger as ' || replace(kind, '_', ' ') || ', and nowhere else'
+                WHEN fact.amount_minor IS NULL THEN 'is in the ledger as ' || replace(kind, '_', ' ') || ' only'
                 ELSE 'is in the ledger with another amount' END
         FROM fact FULL JOIN posted USING (kind, reference)
         WHERE (fact.amount_minor, fact.currency) IS DISTINCT FROM (posted.amount_minor, posted.currency)
@@ -225,52 +226,60 @@ INVARIANTS = [
         code="I1",
         name="A payment has at most one live charge over all gateways",
         covers="attempts, successes that came after an attempt was given up, and the gateways' books where given",
-        counted=_PAYMENTS_COUNTED,
+        counted=lambda scope: _PAYMENTS_COUNTED,
         violations=one_live_charge,
     ),
     Invariant(
         code="I2",
         name="Every charge at a gateway is one attempt of ours",
         covers="gateway references of attempts and evidence, and the gateways' books where given",
-        counted="SELECT count(*) FROM payments_attempt AS attempt JOIN {payments} AS payment"
-        " ON payment.id = attempt.payment_id WHERE operation = 'authorize'",
+        counted=lambda scope: (
+            "SELECT count(*) FROM payments_attempt AS attempt JOIN {payments} AS payment"
+            " ON payment.id = attempt.payment_id WHERE operation = 'authorize'"
+        ),
         violations=charge_has_one_attempt,
     ),
     Invariant(
         code="I3",
         name="A payment that ended without money holds none",
         covers="declined, failed, canceled, expired and voided payments, and the gateways' books where given",
-        counted=_PAYMENTS_COUNTED + " WHERE status IN ('declined', 'failed', 'canceled', 'expired', 'voided')",
+        counted=lambda scope: (
+            _PAYMENTS_COUNTED + " WHERE status IN ('declined', 'failed', 'canceled', 'expired', 'voided')"
+        ),
         violations=nothing_is_held,
     ),
     Invariant(
         code="I4",
         name="A captured payment is one charge, of its amount and currency",
         covers="captured payments against their attempts, and the gateways' books where given",
-        counted=_PAYMENTS_COUNTED + " WHERE status = 'captured'",
+        counted=lambda scope: _PAYMENTS_COUNTED + " WHERE status = 'captured'",
         violations=captured_is_charged,
     ),
     Invariant(
         code="I5",
         name="Every amount captured or refunded is in the ledger exactly once",
         covers="attempts and refunds against journal entries, both ways, by reference and amount",
-        counted="SELECT count(*) FROM payments_attempt AS attempt JOIN {payments} AS payment"
-        " ON payment.id = attempt.payment_id WHERE attempt.status = 'succeeded'",
+        counted=lambda scope: (
+            "SELECT count(*) FROM payments_attempt AS attempt JOIN {payments} AS payment"
+            " ON payment.id = attempt.payment_id WHERE attempt.status = 'succeeded'"
+        ),
         violations=ledger_has_each_amount_once,
     ),
     Invariant(
         code="I6",
         name="Debits equal credits, and balances are the sums of their postings",
         covers="every entry, the trial balance per mode and currency, every running balance",
-        counted="SELECT count(*) FROM ledger_posting",
+        counted=lambda scope: "SELECT count(*) FROM ledger_posting",
         violations=ledger_balances,
     ),
     Invariant(
         code="I7",
         name="Refunds never exceed what was captured",
         covers="refunds that succeeded or are under way, and the gateways' books where given",
-        counted="SELECT count(*) FROM payments_refund AS refund JOIN {payments} AS payment"
-        " ON payment.id = refund.payment_id",
+        counted=lambda scope: (
+            "SELECT count(*) FROM payments_refund AS refund JOIN {payments} AS payment"
+            " ON payment.id = refund.payment_id"
+        ),
         violations=refunds_within_captured,
     ),
 ]

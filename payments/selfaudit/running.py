@@ -1,13 +1,14 @@
 """How is one invariant examined? As one statement of the database, which counts what breaks it and names a few.
 
-An invariant is written as a query of what breaks it: `object` (an outside name), `gateway_id` (whose books are in doubt,
-or null) and `problem` (in plain words). In its text `{payments}` stands for the payments that are looked at,
-`{live_charges}` for what holds customers' money as far as we know, and `{book}` for the gateways' own books.
+An invariant is written as a query of what breaks it: `object` (an outside name), `gateway_id` (whose books are in
+doubt, or null) and `problem` (in plain words). In its text `{payments}` stands for the payments that are looked at,
+`{live_charges}` for what holds customers' money as far as we know, and `{book}` for the gateways' own books. The table
+`audit_name` knows the outside names of payments, refunds and those attempts that may be in the ledger.
 """
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -53,6 +54,21 @@ _BOOK = """(
         authorized_minor bigint, captured_minor bigint, refunded_minor bigint, voided boolean, canceled boolean
     ) LEFT JOIN payments_attempt AS attempt ON attempt.id = operation.attempt_id
 )"""
+# Outside names are worked out once: journal entries, events and the audit know payments by them alone.
+_NAMES = """
+DROP TABLE IF EXISTS audit_name;
+CREATE TEMPORARY TABLE audit_name ON COMMIT DROP AS
+SELECT id, public_id('pay', id) AS name FROM {payments} AS payment
+UNION ALL
+SELECT refund.id, public_id('rfd', refund.id)
+FROM payments_refund AS refund JOIN {payments} AS payment ON payment.id = refund.payment_id
+UNION ALL
+SELECT attempt.id, public_id('att', attempt.id)
+FROM payments_attempt AS attempt JOIN {payments} AS payment ON payment.id = attempt.payment_id
+WHERE operation = 'capture' OR is_sale OR reverses_id IS NOT NULL
+    OR attempt.status IN ('declined', 'abandoned', 'not_sent');
+ANALYZE audit_name
+"""
 _EXAMINE = """
 WITH violation (object, gateway_id, problem) AS ({query})
 SELECT count(DISTINCT object),
@@ -69,6 +85,7 @@ SELECT count(DISTINCT object),
     )
 FROM violation
 """
+_ONE_VIEW = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _LIMITS = "SET LOCAL statement_timeout = '10min'; SET LOCAL work_mem = '64MB'; SET LOCAL jit = off"
 
 
@@ -90,12 +107,12 @@ class Scope:
 
 @dataclass(frozen=True)
 class Invariant:
-    """One rule: its name in plain words, what of it is examined, and the queries for what it rests on and breaks it."""
+    """One rule: its name in plain words, what of it is examined, and the queries that count that and what breaks it."""
 
     code: str
     name: str
     covers: str
-    counted: str
+    counted: Callable[[Scope], str]
     violations: Callable[[Scope], str]
 
 
@@ -122,16 +139,24 @@ class Finding:
         return asdict(self)
 
 
-def examine(invariant: Invariant, scope: Scope) -> Finding:
-    """Ask the database about one invariant; a transaction of its own with limits of its own."""
-    began = time.monotonic()
+def examine(invariants: Sequence[Invariant], scope: Scope) -> list[Finding]:
+    """Ask the database about each invariant, in one transaction that sees one moment of it, with limits of its own."""
     given = _given(scope)
+    is_outermost = not connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
+        if is_outermost:
+            cursor.execute(_ONE_VIEW)
         cursor.execute(_LIMITS)
-        cursor.execute(_filled(invariant.counted), given)
-        (checked,) = cursor.fetchone()
-        cursor.execute(_EXAMINE.format(query=_filled(invariant.violations(scope))), given)
-        violations, samples, gateways = cursor.fetchone()
+        cursor.execute(_filled(_NAMES), given)
+        return [_examine(invariant, scope, cursor, given) for invariant in invariants]
+
+
+def _examine(invariant: Invariant, scope: Scope, cursor: Any, given: dict[str, Any]) -> Finding:
+    began = time.monotonic()
+    cursor.execute(_filled(invariant.counted(scope)), given)
+    (checked,) = cursor.fetchone()
+    cursor.execute(_EXAMINE.format(query=_filled(invariant.violations(scope))), given)
+    violations, samples, gateways = cursor.fetchone()
     return Finding(
         code=invariant.code,
         name=invariant.name,
@@ -166,5 +191,6 @@ def _given(scope: Scope) -> dict[str, Any]:
         "in_flight": [str(status) for status in IN_FLIGHT],
         "steps": json.dumps(steps),
         "overdue_seconds": policy.AUDIT_OVERDUE_SECONDS,
+        "delivery_overdue_seconds": policy.AUDIT_DELIVERY_OVERDUE_SECONDS,
         "sample_count": policy.AUDIT_SAMPLE_COUNT,
     }

@@ -14,6 +14,7 @@ from payments.services.resolve import (
     request_settlement_by_hand,
 )
 from payments.services.run import run_due
+from payments.services.self_audit import self_audit
 
 __all__ = [
     "PaymentOrder",
@@ -32,4 +33,5 @@ __all__ = [
     "refund_payment",
     "request_settlement_by_hand",
     "run_due",
+    "self_audit",
 ]

@@ -9,10 +9,12 @@ from typing import Any
 from django.db import models
 
 from checkout.kit.actors import Actor
+from checkout.kit.defer import defer
 from checkout.kit.inserts import insert_all
 from checkout.kit.models import AuditEntry
 from checkout.kit.statuses import advance
 from merchants.models import WebhookEvent
+from merchants.services import DELIVER_WEBHOOKS
 from payments.models import Payment, Refund
 from payments.statuses import PAYMENT, REFUND
 
@@ -61,7 +63,8 @@ class Changes:
 
     def note(self, verb: str) -> None:
         """Something was done that changes no status yet."""
-        self._audit(f"payment.{verb}", self.payment, {}, self._facts())
+        facts = self._facts()
+        self._audit(f"payment.{verb}", self.payment, facts, facts)
 
     def advance_refund(self, refund: Refund, event: str) -> None:
         """Move a refund of the payment along its table. Refuses: InvalidTransition."""
@@ -76,6 +79,8 @@ class Changes:
         if not self.payment._state.adding:
             self.payment.save(update_fields=_CHANGING_FIELDS)
         insert_all(self._rows)
+        if any(isinstance(row, WebhookEvent) for row in self._rows):
+            defer(DELIVER_WEBHOOKS)
         self._rows = []
 
     def _facts(self) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def confirm_payment(
         idempotency.claim(claim, object_id=payment.pk)
         payment = selectors.lock_payment(payment.pk)
         is_late = payment.expires_at is not None and payment.expires_at <= clock.now()
-        if is_late or not PAYMENT.allows(payment.status, Event.CONFIRM):
+        if is_late or payment.cancel_requested_at or not PAYMENT.allows(payment.status, Event.CONFIRM):
             raise PaymentNotConfirmable(status="expired" if is_late else payment.status)
         changes = Changes(payment, actor)
         if card is not None:

@@ -6,6 +6,7 @@ from checkout.kit import alerts, clock
 from checkout.kit.card_numbers import scrub
 from checkout.kit.defer import defer
 from checkout.kit.durable import durable
+from gateways.base import Notice as Told
 from gateways.base import NoticeRefused
 from gateways.models import Gateway, Notice
 from gateways.outcomes import Outcome
@@ -28,8 +29,8 @@ def receive_notice(*, gateway: Gateway, headers: Mapping[str, str], body: bytes)
     now = clock.now()
     notices = adapter_class(gateway.adapter)(gateway.secrets).parse_notice(headers, body, now.timestamp())
     text = scrub(body.decode("utf-8", "replace")).replace("\x00", "")
-    if any(len(notice.notice_id) > 100 or len(notice.reference) > 100 for notice in notices):
-        raise NoticeRefused("an id in the notice is too long")
+    if not all(_is_storable(notice) for notice in notices):
+        raise NoticeRefused("an id, an amount or a currency in the notice is too long")
     with durable("receive_notice"):
         before = Notice.objects.filter(gateway=gateway, notice_id__in=[notice.notice_id for notice in notices]).count()
         Notice.objects.bulk_create(
@@ -105,3 +106,10 @@ def _differs(notice: Notice, attempt: Attempt) -> bool:
     if notice.outcome != Outcome.SUCCEEDED or attempt.operation == Operation.VOID or notice.amount_minor is None:
         return False
     return (notice.amount_minor, notice.currency) != (attempt.amount_minor, attempt.currency)
+
+
+def _is_storable(notice: Told) -> bool:
+    """Whether what the gateway signed is of a size that anything of ours can have."""
+    amount_minor = notice.result.amount_minor or 0
+    is_short = max(len(notice.notice_id), len(notice.reference)) <= 100 and len(notice.result.currency) <= 3
+    return is_short and abs(amount_minor) < 2**63

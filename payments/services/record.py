@@ -178,7 +178,10 @@ class _Recorder:
                 advance(attempt, ATTEMPT, AttemptEvent.PEND)
             if result.action_url and not attempt.action_url:
                 self._challenge(result.action_url)
-            self._ask_again()
+            if attempt.action_url and self.payment.cancel_requested_at and attempt.gateway.supports_cancel_by_reference:
+                self._now(NextAction.CANCEL)
+            else:
+                self._ask_again()
         else:  # also a replay that was not sent: that says nothing of the first sending
             is_missing = source == Evidence.Source.INQUIRY and not result.is_found
             if attempt.status == AttemptStatus.SENT or (is_missing and attempt.status == AttemptStatus.PENDING):
@@ -250,7 +253,11 @@ class _Recorder:
         self.changes.advance(Event.AUTHORIZE)
         if result.captured:
             self._captured()
-            if payment.cancel_requested_at:
+            if payment.cancel_requested_at and not policy.REFUND_BEYOND_AVAILABLE:
+                self._alert(
+                    "cancel_too_late", f"{attempt.amount} was taken before it could be canceled; please refund."
+                )
+            elif payment.cancel_requested_at:
                 self._post()
                 _refund(
                     changes=self.changes,

@@ -1,15 +1,17 @@
 """Who carries out what was intended? Acts 2 and 3 in a loop; safe to run twice, or in many workers at once."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
-from checkout.kit import clock
+from checkout.kit import alerts, clock
 from checkout.kit.actors import Actor
 from checkout.kit.durable import durable
+from checkout.kit.ids import public_id
 from checkout.settings import policy
 from gateways import services as gateway_services
 from gateways.base import GatewayRequest
@@ -152,15 +154,32 @@ def _needs_card(call: Call) -> bool:
 
 def _record(answer: Answer, actor: Actor) -> None:
     """Act 3, tried again where the database says so. If it fails for good, the lease ends and somebody asks."""
-    for is_last in (False, False, True):
+    reference = answer.call.request.reference if answer.call.request else ""
+    for pause_seconds in (0.0, 0.1, 0.5):
+        time.sleep(pause_seconds)
         try:
             record_answer(answer=answer, actor=actor)
-            break
-        except OperationalError as error:
-            log.warning("record_again", reference=answer.call.request.reference, error=type(error).__name__)  # type: ignore[union-attr]
-            if is_last:
-                return
-        except Exception as error:
-            log.exception("record_failed", reference=answer.call.request.reference, error=type(error).__name__)  # type: ignore[union-attr]
+        except (OperationalError, InterfaceError) as error:  # a deadlock, a lock not to be had, a lost connection
+            log.warning("record_again", reference=reference, error=type(error).__name__)
+            connection.close_if_unusable_or_obsolete()
+        except IntegrityError as error:
+            log.warning("answer_conflicts", reference=reference, error=type(error).__name__)
+            answer = _disbelieved(answer)
+        except Exception as error:  # one that cannot be recorded must not take the others along
+            log.exception("record_failed", reference=reference, error=type(error).__name__)
             return
-    gateway_services.note_call(answer=answer)
+        else:
+            gateway_services.note_call(answer=answer)
+            return
+
+
+def _disbelieved(answer: Answer) -> Answer:
+    """The same answer without its claims: they contradict what is recorded, as an id does that another attempt has."""
+    detail = "the answer contradicts what is recorded already"
+    alerts.raise_alert(
+        kind="answer_conflicts",
+        object_id=public_id(Attempt.PUBLIC_PREFIX, answer.call.tag[1]),
+        severity="critical",
+        message=f"{answer.call.account.code}: {detail}.",
+    )
+    return replace(answer, result=GatewayResult.unknown(detail))

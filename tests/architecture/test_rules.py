@@ -3,6 +3,7 @@
 import ast
 import importlib
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,8 @@ def deferred_names() -> set[str]:
             if isinstance(argument, ast.Constant):
                 names.add(argument.value)
             else:
-                assert isinstance(argument, ast.Name), f"{path}:{node.lineno} defers a name that is computed"
-                names.add(getattr(importlib.import_module(module_name(path)), argument.id))
+                dotted = ast.unparse(argument).split(".")
+                names.add(reduce(getattr, dotted, importlib.import_module(module_name(path))))
     return names
 
 

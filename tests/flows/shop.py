@@ -22,7 +22,12 @@ from payments.models import Attempt, Evidence, Payment
 from payments.statuses import IN_FLIGHT, Operation
 from tests.simulation import Simulation
 
-GOOD, DECLINED, PROCESSING_ERROR = "4242424242424242", "4000000000000002", "4000000000000119"
+GOOD, DECLINED, PROCESSING_ERROR, CHALLENGED = (
+    "4242424242424242",
+    "4000000000000002",
+    "4000000000000119",
+    "4000002500003155",
+)
 
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
@@ -41,7 +46,7 @@ class Shop:
 
     def get(self, path: str) -> Any:
         """The document at a path."""
-        answer = self._ask("GET", path)
+        answer = self.ask("GET", path)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -49,7 +54,7 @@ class Shop:
         self, path: str, body: dict[str, Any] | None = None, *, key: str | None = None, prefer: str = "wait=10"
     ) -> httpx.Response:
         """POST under a key of its own, unless one is named."""
-        return self._ask("POST", path, body or {}, {"Idempotency-Key": key or uuid.uuid4().hex, "Prefer": prefer})
+        return self.ask("POST", path, body or {}, {"Idempotency-Key": key or uuid.uuid4().hex, "Prefer": prefer})
 
     def pay(
         self, amount: int = 50_00, *, number: str = GOOD, key: str | None = None, prefer: str = "wait=10", **fields: Any
@@ -69,7 +74,8 @@ class Shop:
         """A payment method."""
         return {"type": "card", "card": {"number": number, "exp_month": 12, "exp_year": 2034, "cvv": "123"}}
 
-    def _ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> httpx.Response:
+    def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> httpx.Response:
+        """One request with the merchant's key, whatever comes of it."""
         headers = {"Authorization": f"Bearer {self.secret}", **(headers or {})}
         return httpx.request(method, self.url + path, json=body, headers=headers, timeout=30)
 

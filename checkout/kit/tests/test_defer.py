@@ -35,9 +35,7 @@ def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A Redis that lets everybody connect and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
-        monkeypatch.setattr(
-            doorbell, "_redis", redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1)
-        )
+        monkeypatch.setattr(doorbell, "_redis", redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1))
         yield
 
 
@@ -71,9 +69,9 @@ def test_a_ring_carries_no_work_and_does_not_wait_for_ever(broker: redis.Redis) 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_bell_rings_after_the_commit_and_not_after_a_rollback(broker: redis.Redis) -> None:
-    with pytest.raises(RuntimeError), transaction.atomic():
+    with transaction.atomic():
         defer(NAME)
-        raise RuntimeError
+        transaction.set_rollback(True)
     with transaction.atomic():
         defer(NAME)
         time.sleep(0.05)
@@ -103,9 +101,7 @@ def test_a_bell_that_is_away_is_given_up_in_silence(away: None) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_bell_still_rings_once_the_broker_is_back(
-    broker: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_bell_still_rings_once_the_broker_is_back(broker: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with monkeypatch.context() as patch:

@@ -21,7 +21,7 @@ def safe(db: None) -> Iterator[Any]:
     """A table with one encrypted column, for one test."""
     with isolate_apps("checkout.kit"):
 
-        class Safe(models.Model):
+        class Safe(models.Model):  # noqa: DJ008
             secret = EncryptedTextField(default="")
 
             class Meta:
@@ -34,7 +34,7 @@ def safe(db: None) -> Iterator[Any]:
 
 def stored(model: Any) -> str:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM {model._meta.db_table}")
+        cursor.execute(f"SELECT * FROM {model._meta.db_table}")  # noqa: S608
         return repr([bytes(value) if isinstance(value, memoryview) else value for (_, value) in cursor.fetchall()])
 
 
@@ -98,9 +98,7 @@ def test_a_keyed_hash_depends_on_text_and_key() -> None:
     assert len(keyed_hash("key", "text")) == 64
 
 
-@pytest.mark.parametrize(
-    "name", ["FERNET_KEYS", "FINGERPRINT_KEY", "API_KEY_HASH_KEY", "IDEMPOTENCY_FINGERPRINT_KEY"]
-)
+@pytest.mark.parametrize("name", ["FERNET_KEYS", "FINGERPRINT_KEY", "API_KEY_HASH_KEY", "IDEMPOTENCY_FINGERPRINT_KEY"])
 def test_nobody_starts_without_keys_of_their_own(settings: Any, name: str) -> None:
     assert check_keys(None) == []
     setattr(settings, name, [] if name == "FERNET_KEYS" else "")

@@ -59,7 +59,20 @@ def test_a_number_that_is_not_an_exact_integer_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a\nb", "a\tb", "a\x00b", "a\x7fb", "a\u200bb", "a\u202eb", "a\ud800b", "a\ue000b", "a\u2028b", "a\ufeffb", " ", "\u3000"],
+    [
+        "a\nb",
+        "a\tb",
+        "a\x00b",
+        "a\x7fb",
+        "a\u200bb",
+        "a\u202eb",
+        "a\ud800b",
+        "a\ue000b",
+        "a\u2028b",
+        "a\ufeffb",
+        " ",
+        "\u3000",
+    ],
 )
 def test_text_that_cannot_be_seen_is_refused(text: str) -> None:
     assert is_refused(Text(), text)

@@ -30,7 +30,9 @@ def test_a_step_of_the_table_is_taken() -> None:
     assert door.status == "open"
 
 
-@pytest.mark.parametrize(("status", "event"), [("locked", "open"), ("open", "open"), ("closed", "unlock"), ("", "open")])
+@pytest.mark.parametrize(
+    ("status", "event"), [("locked", "open"), ("open", "open"), ("closed", "unlock"), ("", "open")]
+)
 def test_a_step_that_is_not_in_the_table_is_refused_and_changes_nothing(status: str, event: str) -> None:
     door = Door(status)
     assert not DOOR.allows(status, event)

@@ -1,0 +1,359 @@
+"""May an operator see the whole story of a payment, and ask only for what is allowed, once, with a reason?"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from checkout.kit.actors import Actor
+from checkout.kit.approvals import APPROVAL
+from checkout.kit.models import Approval, AuditEntry
+from checkout.kit.money import Money
+from gateways.models import Gateway
+from merchants.models import Merchant
+from payments import services
+from payments.models import Attempt, Payment, Refund
+from payments.statuses import AttemptStatus, Operation, Status
+from tests.desk import at_desk, fields_of, fill_in, queries_of, text_of
+
+PaymentMaker = Callable[..., Payment]
+
+
+def page(payment: Payment) -> str:
+    return f"/admin/payments/payment/{payment.public_id}/change/"
+
+
+def verb(payment: Payment, name: str) -> str:
+    return f"/admin/payments/payment/{payment.public_id}/{name}/"
+
+
+@pytest.fixture
+def desk(db: None) -> Client:
+    return at_desk("Operations")
+
+
+# --- The story ----------------------------------------------------------------------------------------------------
+
+
+def test_a_payments_page_tells_the_whole_story(desk: Client, captured_payment: PaymentMaker, eur: Any) -> None:
+    payment = captured_payment(eur(1_234_50), merchant_reference="order-7", customer_email="ana@example.com")
+
+    said = text_of(desk.get(page(payment)))
+
+    for expected in (
+        *("1,234.50 EUR", payment.public_id, "order-7", "ana@example.com", "visa •••• 4242", "Created"),
+        *("Confirmed: to be charged now", "Attempt 1: authorize 1,234.50 EUR at North", "Chosen: healthy"),
+        *("North asked to authorize: succeeded after", "Attempt 1 succeeded, by the gateway's answer", "HTTP 201"),
+        *(
+            "Captured: the money is taken",
+            "For the merchant: payment.captured",
+            "Ledger: capture",
+            "Ledger: gateway fee",
+        ),
+        *("Not needed: priority 2 comes after north", "debits and credits tie"),
+    ):
+        assert expected in said, expected
+    assert "4242424242424242" not in said
+
+
+def test_the_story_is_told_in_the_order_in_which_it_happened(
+    desk: Client, captured_payment: PaymentMaker, eur: Any
+) -> None:
+    said = text_of(desk.get(page(captured_payment(eur(50_00)))))
+
+    beats = [
+        *("Created by", "Confirmed: to be charged", "Attempt 1: authorize", "North asked to authorize"),
+        *(
+            "Attempt 1 succeeded",
+            "Authorized: the money is reserved",
+            "Captured: the money is taken",
+            "Ledger: capture",
+        ),
+    ]
+    places = [said.index(beat) for beat in beats]
+    assert places == sorted(places)
+
+
+def test_a_fallback_is_explained_candidate_by_candidate(
+    desk: Client, captured_payment: PaymentMaker, gateways: dict[str, Gateway], simulation: Any, eur: Any
+) -> None:
+    simulation.change("north", behaviour="down")
+    payment = captured_payment(eur(50_00))
+
+    said = text_of(desk.get(page(payment)))
+
+    assert "not sent" in said
+    assert "Left out: already tried for this payment" in said
+    assert "Attempt 2: authorize 50.00 EUR at South" in said
+
+
+def test_the_number_of_queries_does_not_grow_with_the_story(
+    desk: Client, captured_payment: PaymentMaker, carry_out: Callable[[], int], eur: Any, operator: Actor
+) -> None:
+    short, long = captured_payment(eur(50_00)), captured_payment(eur(50_00))
+    for number in range(1, 6):
+        services.refund_payment(payment=long, amount=eur(number), reason="goods came back", actor=operator)
+        carry_out()
+    desk.get(page(short))
+
+    assert queries_of(lambda: desk.get(page(long))) <= queries_of(lambda: desk.get(page(short)))
+
+
+def test_a_payment_cannot_be_added_changed_or_deleted_here(captured_payment: PaymentMaker, eur: Any) -> None:
+    payment, administrator = captured_payment(eur(50_00)), at_desk("administrator")
+
+    assert administrator.get("/admin/payments/payment/add/").status_code == 403
+    assert administrator.get(f"/admin/payments/payment/{payment.public_id}/delete/").status_code == 403
+    assert administrator.post(page(payment), {"status": "failed", "amount_minor": 1}).status_code == 403
+    payment.refresh_from_db()
+    assert (payment.status, payment.amount_minor) == (Status.CAPTURED, 50_00)
+
+
+# --- Finding ------------------------------------------------------------------------------------------------------
+
+
+def test_one_of_our_ids_leads_straight_to_the_payment(
+    desk: Client, captured_payment: PaymentMaker, eur: Any, operator: Actor
+) -> None:
+    payment = captured_payment(eur(50_00))
+    refund = services.refund_payment(payment=payment, amount=eur(1), actor=operator)
+
+    for name in (payment.public_id, payment.attempts.first().public_id, refund.public_id):  # type: ignore[union-attr]
+        answer = desk.get("/admin/payments/payment/", {"q": name})
+        assert (answer.status_code, answer["Location"]) == (302, page(payment))
+
+
+@pytest.mark.parametrize("what", ["merchant_reference", "customer_email", "last4", "gateway_reference"])
+def test_a_payment_is_found_by(desk: Client, captured_payment: PaymentMaker, eur: Any, what: str) -> None:
+    payment = captured_payment(eur(50_00), merchant_reference="order-7", customer_email="Ana@example.com")
+    other = captured_payment(eur(60_00), number="5555555555554444")
+    term = {
+        "merchant_reference": "order-7",
+        "customer_email": "ana@example.com",
+        "last4": "4242",
+        "gateway_reference": payment.attempts.get(operation=Operation.AUTHORIZE).gateway_reference,
+    }[what]
+
+    said = text_of(desk.get("/admin/payments/payment/", {"q": term}))
+
+    assert payment.public_id in said
+    assert other.public_id not in said
+
+
+def test_the_list_takes_as_many_queries_for_many_payments_as_for_one(
+    desk: Client, captured_payment: PaymentMaker, eur: Any
+) -> None:
+    captured_payment(eur(1_00))
+    desk.get("/admin/payments/payment/")
+    one = queries_of(lambda: desk.get("/admin/payments/payment/"))
+    for number in range(5):
+        captured_payment(eur(2_00 + number))
+
+    assert queries_of(lambda: desk.get("/admin/payments/payment/")) == one
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        *("card__number__startswith=4", "merchant__api_keys__hash__startswith=a", "customer_email__startswith=a"),
+        *("decision__x=1", "card__fingerprint=1", "no_such_field=1", "status__in=captured"),
+    ],
+)
+def test_a_filter_that_is_not_offered_is_refused_in_a_friendly_way(desk: Client, probe: str) -> None:
+    answer = desk.get(f"/admin/payments/payment/?{probe}", follow=True)
+
+    assert answer.status_code == 200
+    assert "This list has no such filter" in text_of(answer)
+
+
+@pytest.mark.parametrize("job", ["unknown", "processing", "refused_today", "cancel_requested"])
+def test_filters_named_for_the_job_find_what_they_say(
+    desk: Client, created_payment: PaymentMaker, eur: Any, operator: Actor, job: str
+) -> None:
+    processing = created_payment(eur(1_00), confirm=True)
+    canceled = services.cancel_payment(payment=created_payment(eur(2_00), confirm=True), actor=operator)
+    lost = created_payment(eur(3_00), confirm=True)
+    Attempt.objects.filter(payment=lost).update(status=AttemptStatus.UNKNOWN)
+    declined = Payment.objects.get(pk=created_payment(eur(4_00)).pk)
+    Payment.objects.filter(pk=declined.pk).update(status=Status.DECLINED)
+
+    said = text_of(desk.get("/admin/payments/payment/", {"job": job}))
+
+    expected = {
+        "unknown": {lost},
+        "processing": {processing, canceled, lost},
+        "refused_today": {declined},
+        "cancel_requested": {canceled},
+    }[job]
+    assert {p for p in (processing, canceled, lost, declined) if p.public_id in said} == expected
+
+
+# --- Verbs --------------------------------------------------------------------------------------------------------
+
+
+def test_capture_takes_the_amount_with_the_reason_and_the_name_of_the_person(
+    desk: Client, authorized_payment: PaymentMaker, carry_out: Callable[[], int], eur: Any
+) -> None:
+    payment = authorized_payment(eur(50_00))
+
+    answer = fill_in(desk, verb(payment, "capture"), amount="20.50", reason="first parcel has left")
+    carry_out()
+
+    payment.refresh_from_db()
+    assert (answer.status_code, answer["Location"]) == (302, page(payment))
+    assert payment.captured_minor == 20_50
+    entry = AuditEntry.objects.get(object_id=payment.public_id, verb="payment.capture_requested")
+    assert (entry.actor, entry.reason, entry.address) == ("user:a Operations", "first parcel has left", "127.0.0.1")
+
+
+def test_a_form_that_is_submitted_twice_acts_once(
+    desk: Client, captured_payment: PaymentMaker, carry_out: Callable[[], int], eur: Any
+) -> None:
+    payment = captured_payment(eur(50_00))
+    address = verb(payment, "refund")
+    form = {**fields_of(desk.get(address).content.decode()), "amount": "10.00", "reason": "one book came back"}
+
+    desk.post(address, form)
+    second = desk.post(address, form, follow=True)
+
+    assert "already submitted" in text_of(second)
+    assert [refund.amount_minor for refund in Refund.objects.filter(payment=payment)] == [10_00]
+
+
+def test_cancel_releases_an_authorization(
+    desk: Client, authorized_payment: PaymentMaker, carry_out: Callable[[], int], eur: Any
+) -> None:
+    payment = authorized_payment(eur(50_00))
+
+    fill_in(desk, verb(payment, "cancel"), reason="customer called")
+    carry_out()
+
+    payment.refresh_from_db()
+    assert payment.status == Status.VOIDED
+
+
+def test_a_refusal_is_shown_in_plain_words_and_leaves_no_trace(
+    desk: Client, captured_payment: PaymentMaker, eur: Any
+) -> None:
+    payment = captured_payment(eur(50_00))
+
+    answer = fill_in(desk, verb(payment, "refund"), amount="50.01", reason="too much")
+
+    assert "Asked to refund 50.01 EUR, but only 50.00 EUR can be refunded." in text_of(answer)
+    assert not Refund.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "amount", ["10,00", "1e1", "١٠", "１０", "10.001", "-1", "+1", "0", "0.00", "NaN", "", " ", "1 0"]
+)
+def test_an_amount_that_is_not_plainly_one_is_refused(
+    desk: Client, captured_payment: PaymentMaker, eur: Any, amount: str
+) -> None:
+    payment = captured_payment(eur(50_00))
+
+    answer = fill_in(desk, verb(payment, "refund"), amount=amount, reason="test")
+
+    assert answer.status_code == 200
+    assert not Refund.objects.exists()
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "card 4242 4242 4242 4242", "line\x00end"])
+def test_a_reason_is_mandatory_and_holds_no_card_number(
+    desk: Client, captured_payment: PaymentMaker, eur: Any, reason: str
+) -> None:
+    payment = captured_payment(eur(50_00))
+
+    answer = fill_in(desk, verb(payment, "refund"), reason=reason)
+
+    assert answer.status_code == 200
+    assert not Refund.objects.exists()
+    assert not AuditEntry.objects.filter(reason__contains="4242").exists()
+
+
+@pytest.mark.parametrize(
+    ("role", "offered"),
+    [
+        ("Operations", {"capture", "cancel"}),
+        ("Finance", set()),
+        ("Read-only", set()),
+        ("administrator", {"capture", "cancel"}),
+    ],
+)
+def test_an_authorized_payment_offers_what_status_and_role_allow(
+    authorized_payment: PaymentMaker, eur: Any, role: str, offered: set[str]
+) -> None:
+    payment, browser = authorized_payment(eur(50_00)), at_desk(role)
+
+    html = browser.get(page(payment)).content.decode()
+
+    assert {name for name in ("capture", "cancel", "refund") if verb(payment, name) in html} == offered
+
+
+@pytest.mark.parametrize("name", ["capture", "cancel", "refund"])
+def test_somebody_who_only_reads_is_kept_out_of_the_verbs_pages(
+    authorized_payment: PaymentMaker, carry_out: Callable[[], int], eur: Any, name: str
+) -> None:
+    payment, reader = authorized_payment(eur(50_00)), at_desk("Read-only")
+    before = list(Attempt.objects.values_list("pk", "status"))
+
+    assert reader.get(verb(payment, name)).status_code == 403
+    assert reader.post(verb(payment, name), {"reason": "x", "amount": "1.00"}).status_code == 403
+    assert list(Attempt.objects.values_list("pk", "status")) == before
+
+
+def test_what_the_status_forbids_is_not_offered_and_leads_back(
+    desk: Client, captured_payment: PaymentMaker, eur: Any
+) -> None:
+    payment = captured_payment(eur(50_00))
+
+    answer = desk.get(verb(payment, "capture"), follow=True)
+
+    assert answer.redirect_chain == [(page(payment), 302)]
+    assert "Capture is not possible now." in text_of(answer)
+
+
+def test_a_currency_without_decimals_takes_none(desk: Client, authorized_payment: PaymentMaker) -> None:
+    payment = authorized_payment(Money(1_200, "JPY"))
+
+    answer = fill_in(desk, verb(payment, "capture"), amount="100.0", reason="part")
+
+    assert "JPY has no decimals." in text_of(answer)
+
+
+# --- Attempts, refunds and what nobody knows ----------------------------------------------------------------------
+
+
+def test_attempts_and_refunds_are_told_on_the_page_of_their_payment(
+    desk: Client, captured_payment: PaymentMaker, eur: Any
+) -> None:
+    payment = captured_payment(eur(50_00))
+    attempt = payment.attempts.get()
+
+    answer = desk.get(f"/admin/payments/attempt/{attempt.public_id}/change/")
+
+    assert answer["Location"] == f"{page(payment)}#{attempt.public_id}"
+
+
+def test_an_unknown_attempt_is_settled_by_two_people_and_never_by_one(
+    created_payment: PaymentMaker, merchant: Merchant, eur: Any
+) -> None:
+    payment = created_payment(eur(50_00), confirm=True)
+    attempt = payment.attempts.get()
+    Attempt.objects.filter(pk=attempt.pk).update(status=AttemptStatus.UNKNOWN, next_action="ask")
+    maker, checker = at_desk("Operations"), at_desk("administrator")
+    form = {"outcome": "declined", "evidence": "Their report of today, line 7", "reason": "they confirmed by phone"}
+
+    fill_in(maker, f"/admin/payments/attempt/{attempt.public_id}/settle/", **form)
+    approval = Approval.objects.get()
+    own = fill_in(maker, f"/admin/kit/approval/{approval.public_id}/approve/")
+    approval.refresh_from_db()
+    assert "you asked for it" in text_of(own)
+    assert approval.status == APPROVAL.initial
+
+    fill_in(checker, f"/admin/kit/approval/{approval.public_id}/approve/")
+
+    attempt.refresh_from_db()
+    approval.refresh_from_db()
+    assert approval.status == Approval.Status.APPROVED
+    assert attempt.status == AttemptStatus.DECLINED
