@@ -142,7 +142,7 @@ class Story:
         _expect(payment, status="captured", amount_captured=71_50)
         _require(
             (attempts[0]["gateway"], attempts[0]["status"]) == (code, "not_sent") and payment["gateway"] != code,
-            f"the payment did not meet {code} while it was down; an earlier story may have left it unhealthy: wait a minute",
+            f"the payment did not meet {code} while it was down; perhaps an earlier story left it unhealthy",
         )
         self.paper.shown(f"Paid once, at {payment['gateway']}; {code} is healthy again.")
 

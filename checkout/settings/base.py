@@ -107,6 +107,7 @@ DATABASES["default"]["OPTIONS"] = {
     ),
     "connect_timeout": 5,
 }
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # after a restart of the database nobody gets a dead connection
 if PROCESS_ROLE == "web":
     DATABASES["default"]["OPTIONS"]["pool"] = {
         "min_size": 2,
@@ -115,7 +116,6 @@ if PROCESS_ROLE == "web":
     }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 600
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Whether an endpoint in test mode may be on this machine, over plain http: for whoever develops one.

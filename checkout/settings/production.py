@@ -4,7 +4,8 @@ from checkout.settings.base import *  # noqa: F403
 
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = True
-SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$", r"^v1/"]  # an API key sent in the clear must not be answered by a redirect
+# A key or token sent in the clear must not be answered by a redirect.
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$", r"^v1/"]
 SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
