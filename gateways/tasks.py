@@ -5,7 +5,7 @@ from celery import shared_task
 from gateways import services
 
 
-@shared_task(name="gateways.check_health", soft_time_limit=10, time_limit=15)
+@shared_task(name="gateways.check_health", time_limit=15)
 def check_health() -> None:
     """Ask every enabled gateway whether it is up, and forget old history. Not retried: the next tick is the retry."""
     services.check_health()

@@ -1,20 +1,15 @@
 """What runs later for merchants? They are told what happened; no money depends on it."""
 
 from celery import shared_task
-from celery.exceptions import SoftTimeLimitExceeded
 
-from merchants import sender, services
+from merchants import services
 
 
-# A run claims for 15 s, and its last calls take 15 s more; both limits are below the visibility timeout of 120 s.
-@shared_task(name="merchants.deliver_webhooks", soft_time_limit=35, time_limit=40)
+# A run claims for 15 s, and its last calls take 15 s more; the limit is below the visibility timeout of 120 s.
+@shared_task(name="merchants.deliver_webhooks", time_limit=40)
 def deliver_webhooks() -> None:
     """Tell merchants what is to be told. Not retried: the rows hold the schedule. The verb itself hears the bell."""
-    try:
-        services.deliver_due()
-    except SoftTimeLimitExceeded:
-        sender.discard_loop()
-        raise
+    services.deliver_due()
 
 
 @shared_task(name="merchants.forget_old_events")

@@ -6,13 +6,11 @@ None is retried by Celery: the rows hold the schedule, and the sweeper finds wha
 from typing import Any
 
 from celery import shared_task
-from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import worker_ready
 
 from checkout.kit import heartbeats
 from checkout.kit.actors import Actor
 from checkout.kit.defer import heard
-from gateways import client
 from payments import services
 
 
@@ -20,11 +18,7 @@ from payments import services
 def run_due() -> None:
     """Carry committed intentions to their gateways."""
     heard("payments.run_due")
-    try:
-        services.run_due(actor=Actor.task("run_due"))
-    except SoftTimeLimitExceeded:
-        client.discard_loop()
-        raise
+    services.run_due(actor=Actor.task("run_due"))
 
 
 @shared_task(name="payments.apply_notices")
@@ -41,7 +35,7 @@ def expire() -> None:
     services.expire_due(actor=Actor.task("expire"))
 
 
-@shared_task(name="payments.self_audit", soft_time_limit=900, time_limit=960)
+@shared_task(name="payments.self_audit", time_limit=960)
 def self_audit() -> None:
     """Examine the books. Not retried: the next hour is the retry, and a copy of this message finds it under way."""
     services.self_audit(actor=Actor.task("self_audit"))

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework import exceptions
 
 from checkout.kit.card_numbers import scrub
@@ -118,7 +118,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
         return problem(request, http_status=404, detail="There is no such object.")
     if isinstance(error, RequestDataTooBig):
         return problem(request, http_status=413)
-    if isinstance(error, SuspiciousOperation | UnicodeError):
+    if isinstance(error, SuspiciousOperation | UnicodeError | UnreadablePostError):
         return problem(request, http_status=400)
     if isinstance(error, OperationalError | InterfaceError):
         return unavailable(request, error)

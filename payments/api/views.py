@@ -136,7 +136,7 @@ class PaymentVerbView(MerchantView):
         )
 
 
-VERB_RESPONSES = {
+VERB_RESPONSES: dict[Any, Any] = {
     200: outputs.PaymentOutput,
     202: outputs.PaymentOutput,
     **outputs.problems(400, 401, 403, 404, 409, 411, 413, 415, 422, 503),

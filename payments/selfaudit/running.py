@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from checkout.kit import clock
 from checkout.settings import policy
 from gateways.models import Gateway
 from payments.statuses import IN_FLIGHT, LIVE, PAYMENT, REFUND
@@ -182,6 +183,7 @@ def _given(scope: Scope) -> dict[str, Any]:
         for (was, event), became in machine.table.items()
     ]
     return {
+        "now": clock.now(),
         "since": scope.since,
         "texts_since": scope.texts_since,
         "gateway": scope.gateway and scope.gateway.pk,

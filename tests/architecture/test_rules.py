@@ -72,6 +72,15 @@ def test_every_routed_or_scheduled_name_is_a_task() -> None:
     assert scheduled | settings.CELERY_TASK_ROUTES.keys() <= app.tasks.keys()
 
 
+def test_no_task_has_a_soft_time_limit() -> None:
+    """It would raise between any two instructions, also half-way out of a transaction: then every later one of this
+    process runs inside what was never ended. A process over its hard limit is killed, and that is safe."""
+    app.loader.import_default_modules()
+    assert app.conf.task_soft_time_limit is None
+    assert [name for name, task in app.tasks.items() if task.soft_time_limit] == []
+    assert app.conf.task_time_limit
+
+
 def test_services_know_nothing_of_http_forms_or_celery() -> None:
     found = [
         f"{path}: {name}"

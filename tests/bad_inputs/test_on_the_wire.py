@@ -36,13 +36,15 @@ class Server:
         self._database_url = platform.environment["DATABASE_URL"]
         self._address = urlsplit(platform.url_of("web"))
 
-    def say(self, *lines: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+    def say(self, *lines: str, body: bytes = b"", hangs_up: bool = False) -> tuple[int, dict[str, str], bytes]:
         """Send these header lines and a body as they are; the status, headers and body of the first answer."""
         host = [] if any(line.startswith("Host:") for line in lines) else ["Host: 127.0.0.1"]
         head = "\r\n".join([lines[0], *host, *lines[1:], "", ""]).encode("latin-1")
         with socket.create_connection((self._address.hostname, self._address.port), timeout=10) as connection:
             with contextlib.suppress(ConnectionError):  # it may have heard enough, and have answered
                 connection.sendall(head + body)
+                if hangs_up:
+                    connection.shutdown(socket.SHUT_WR)
             answer = http.client.HTTPResponse(connection)
             answer.begin()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
@@ -210,6 +212,18 @@ def test_a_body_that_was_announced_too_long_is_refused_without_waiting_for_it(se
     status, _, body = server.create("Content-Length: 99999999999", body=b"{")
     assert status == 413, body
     assert time.monotonic() - began < PATIENCE_SECONDS
+
+
+def test_a_body_that_ends_before_its_time_is_refused(server: Server) -> None:
+    good = [f"Authorization: Bearer {server.secret}", "Content-Type: application/json", "Idempotency-Key: early"]
+    before = server.counts()
+
+    status, _, body = server.say(
+        "POST /v1/payments HTTP/1.1", *good, f"Content-Length: {len(BODY) + 1}", body=BODY[:-1], hangs_up=True
+    )
+
+    assert (status, json.loads(body)["code"]) == (400, "invalid_json")
+    assert server.counts() == before
 
 
 @pytest.mark.parametrize(

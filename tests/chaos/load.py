@@ -42,7 +42,7 @@ class Wish:
     """One payment as its merchant wants it, `at` seconds after the start.
 
     `then` is what comes after the first outcome, in order: verbs with a share of the amount in percent, 0 for none
-    named. `copies` of a call are sent at once where a number between 0 and 1 drawn for it is below `impatience`.
+    named. Every verb is sent three times at once with the probability `impatience`.
     """
 
     number: int
@@ -212,9 +212,9 @@ class _Buyer:
         """POST under one key until the answer is final, or accepted; returns its document. Raises GivenUp."""
         headers = {"Idempotency-Key": next(self._keys), "Prefer": self._wish.prefer}
         deadline = time.monotonic() + PATIENCE_SECONDS
-        pause = 0.2
+        pause = 0.3
+        copies = 3 if self._draw.random() < self._wish.impatience else 1
         while time.monotonic() < deadline:
-            copies = 3 if self._draw.random() < self._wish.impatience else 1
             self._load.duplicates += copies - 1
             answers = await asyncio.gather(*(self._ask("POST", path, body or {}, headers) for _ in range(copies)))
             final = [answer for answer in answers if _is_final(*answer)]
@@ -228,7 +228,7 @@ class _Buyer:
                     raise GivenUp
                 return document
             await asyncio.sleep(pause * self._draw.uniform(0.7, 1.3))
-            pause = min(pause * 1.7, 3.0)
+            pause, copies = min(pause * 2, 4.0), 1
         raise GivenUp
 
     async def _settled(self) -> Any:

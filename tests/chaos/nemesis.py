@@ -28,20 +28,20 @@ from tests.chaos.network import Proxy
 
 # How often each is killed, of a hundred kills; a "child" is one process of a group, which its parent replaces.
 KILLS: Mapping[tuple[str, str], int] = {
-    ("kill", "worker"): 8,
-    ("kill", "worker2"): 8,
-    ("kill child", "worker"): 9,
-    ("kill child", "worker2"): 9,
+    ("kill", "worker"): 6,
+    ("kill", "worker2"): 6,
+    ("kill child", "worker"): 12,
+    ("kill child", "worker2"): 12,
     ("kill", "sweeper"): 6,
     ("kill", "sweeper2"): 6,
-    ("kill", "web"): 5,
-    ("kill", "web2"): 5,
-    ("kill child", "web"): 6,
-    ("kill child", "web2"): 6,
-    ("kill", "simulator"): 11,
-    ("kill", "redis"): 11,
-    ("kill", "postgres"): 5,
-    ("kill child", "postgres"): 5,
+    ("kill", "web"): 2,
+    ("kill", "web2"): 2,
+    ("kill child", "web"): 4,
+    ("kill child", "web2"): 4,
+    ("kill", "simulator"): 12,
+    ("kill", "redis"): 14,
+    ("kill", "postgres"): 6,
+    ("kill child", "postgres"): 8,
 }
 # For how many seconds each is frozen, and by how many leases longer.
 FREEZES: Mapping[str, tuple[float, float, int]] = {

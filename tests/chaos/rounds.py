@@ -27,7 +27,7 @@ from tests.chaos.rig import DIALECTS, Rig
 from tests.simulation import our_credentials
 
 ACTOR = Actor.command("chaos")
-PAYMENTS_PER_SECOND = 36
+PAYMENTS_PER_SECOND = 25
 KILLS_PER_PAYMENT, FEWEST_KILLS = 0.045, 4
 SHORTEST_SECONDS = 6
 QUIET_SECONDS = 120

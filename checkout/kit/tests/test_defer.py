@@ -37,11 +37,11 @@ def redirect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]
 
     def redirect(port: int) -> None:
         monkeypatch.setitem(pool.connection_kwargs, "port", port)
-        pool.disconnect()
+        pool.reset()
 
     yield redirect
     monkeypatch.undo()
-    pool.disconnect()
+    pool.reset()
 
 
 @pytest.fixture
