@@ -9,7 +9,9 @@ time of a confirmed payment, asked for over HTTP, less the time of the same char
 
 import argparse
 import asyncio
+import contextlib
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -102,7 +104,25 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-async def measure(bench: Bench, seconds: float) -> dict[str, float]:
+def cpu_seconds(pids: dict[str, int]) -> dict[str, float]:
+    """CPU time used so far by each of the platform's processes with its children, by name (Linux)."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    used: dict[int, float] = {}
+    parents: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            pid = int(path.parent.name)
+            parents[pid] = int(fields[1])
+            used[pid] = (int(fields[11]) + int(fields[12])) / ticks
+
+    def total(pid: int) -> float:
+        return used.get(pid, 0.0) + sum(total(child) for child, parent in parents.items() if parent == pid)
+
+    return {name: total(pid) for name, pid in pids.items()}
+
+
+async def measure(bench: Bench, seconds: float, pids: dict[str, int]) -> dict[str, float]:
     """All figures of one run."""
     await crowded(bench.pay, clients=4, seconds=3)  # warm
     alone = await paced(bench.charge, per_second=20, seconds=seconds)
@@ -115,15 +135,22 @@ async def measure(bench: Bench, seconds: float) -> dict[str, float]:
     }
     for clients in (8, 32):
         direct = await crowded(bench.charge, clients=clients, seconds=seconds)
+        before, began = cpu_seconds(pids), time.perf_counter()
         paid = await crowded(bench.pay, clients=clients, seconds=seconds)
+        count = paid * (time.perf_counter() - began)
+        spent = {name: (used - before[name]) * 1000 / count for name, used in cpu_seconds(pids).items()}
         figures[f"{clients} clients: payments/s"] = paid
         figures[f"{clients} clients: gateway alone/s"] = direct
         figures[f"{clients} clients: ratio"] = paid / direct
+        figures[f"{clients} clients: CPU ms per payment"] = sum(spent.values())
+    figures |= {f"  of which {name}": value for name, value in spent.items()}
     figures["accepted/s, 32 clients"] = await crowded(bench.accept, clients=32, seconds=seconds)
     return figures
 
 
-async def run(api_url: str, api_key: str, control_url: str, config: Path, seconds: float) -> dict[str, float]:
+async def run(
+    api_url: str, api_key: str, control_url: str, config: Path, seconds: float, pids: dict[str, int]
+) -> dict[str, float]:
     """Prepare the gateway and measure."""
     settings = {gateway["code"]: gateway for gateway in json.loads(config.read_text())["gateways"]}
     connector = aiohttp.TCPConnector(limit=0)
@@ -132,7 +159,7 @@ async def run(api_url: str, api_key: str, control_url: str, config: Path, second
         async with session.patch(url, json={"latency_ms": GATEWAY_MS, "notices": "asynchronous"}) as answer:
             north = await answer.json()
         gateway = {"url": north["url"], "api_key": settings["north"]["api_key"]}
-        return await measure(Bench(session, api_url, api_key, gateway), seconds)
+        return await measure(Bench(session, api_url, api_key, gateway), seconds, pids)
 
 
 def main() -> None:
@@ -149,7 +176,11 @@ def main() -> None:
         key = json.loads(platform.manage("seed_demo").strip().splitlines()[-1])["api_key"]
         with platform:
             api_url, control_url = platform.url_of("web"), platform.url_of("control")
-            runs = [asyncio.run(run(api_url, key, control_url, config, options.seconds)) for _ in range(options.runs)]
+            pids = {name: process.pid for name, process in platform.processes.items()}
+            runs = [
+                asyncio.run(run(api_url, key, control_url, config, options.seconds, pids))
+                for _ in range(options.runs)
+            ]
     for name in runs[0]:
         values = sorted(figures[name] for figures in runs)
         print(f"{name:32} {statistics.median(values):9.2f}   ({values[0]:.2f} to {values[-1]:.2f})")

@@ -84,7 +84,7 @@ FIGURES = (
             SELECT started_at, duration_ms FROM gateways_gatewaycall
             WHERE gateway_id = gateway.id ORDER BY id DESC LIMIT 1000
         ) AS call
-        WHERE call.started_at > %(now)s::timestamptz - interval '15 minutes' GROUP BY gateway.code, quantile
+        WHERE call.started_at > %(now)s - interval '15 minutes' GROUP BY gateway.code, quantile
         """,
     ),
     Figure(
@@ -101,7 +101,7 @@ FIGURES = (
         "For how long the oldest unknown outcome has been unknown, by gateway; 0 without any.",
         ("gateway",),
         """
-        SELECT gateway.code, coalesce(extract(epoch FROM %(now)s::timestamptz - min(attempt.sent_at)), 0)
+        SELECT gateway.code, coalesce(extract(epoch FROM %(now)s - min(attempt.sent_at)), 0)
         FROM gateways_gateway AS gateway LEFT JOIN payments_attempt AS attempt
             ON attempt.gateway_id = gateway.id AND attempt.status = 'unknown' GROUP BY gateway.code
         """,
@@ -110,15 +110,15 @@ FIGURES = (
         "checkout_due_attempts",
         "Attempts that are due now.",
         (),
-        "SELECT count(*) FROM payments_attempt WHERE next_action_at <= %(now)s::timestamptz",
+        "SELECT count(*) FROM payments_attempt WHERE next_action_at <= %(now)s",
     ),
     Figure(
         "checkout_due_oldest_seconds",
         "For how long the longest waiting attempt has been due; 0 without any.",
         (),
         """
-        SELECT coalesce(extract(epoch FROM %(now)s::timestamptz - min(next_action_at)), 0) FROM payments_attempt
-        WHERE next_action_at <= %(now)s::timestamptz
+        SELECT coalesce(extract(epoch FROM %(now)s - min(next_action_at)), 0) FROM payments_attempt
+        WHERE next_action_at <= %(now)s
         """,
     ),
     Figure(
@@ -128,7 +128,7 @@ FIGURES = (
         """
         SELECT 'waiting', count(*) FROM gateways_notice WHERE status = 'waiting'
         UNION ALL
-        SELECT 'unmatched', count(*) FILTER (WHERE status = 'unmatched' AND received_at > %(now)s::timestamptz - interval '1 day')
+        SELECT 'unmatched', count(*) FILTER (WHERE status = 'unmatched' AND received_at > %(now)s - interval '1 day')
         FROM (SELECT status, received_at FROM gateways_notice ORDER BY id DESC LIMIT 5000) AS recent
         """,
     ),
@@ -141,7 +141,7 @@ FIGURES = (
         UNION ALL
         SELECT 'delivery', count(*) FROM merchants_webhookdelivery AS delivery
             JOIN merchants_webhookendpoint AS endpoint ON endpoint.id = delivery.endpoint_id
-        WHERE delivery.status = 'pending' AND next_attempt_at <= %(now)s::timestamptz AND endpoint.status = 'enabled'
+        WHERE delivery.status = 'pending' AND next_attempt_at <= %(now)s AND endpoint.status = 'enabled'
         """,
     ),
     Figure(
@@ -149,10 +149,10 @@ FIGURES = (
         "For how long the longest waiting delivery at an enabled endpoint has been due; 0 without any.",
         (),
         """
-        SELECT coalesce(extract(epoch FROM %(now)s::timestamptz - min(greatest(next_attempt_at, endpoint.paused_until))), 0)
+        SELECT coalesce(extract(epoch FROM %(now)s - min(greatest(next_attempt_at, endpoint.paused_until))), 0)
         FROM merchants_webhookdelivery AS delivery
             JOIN merchants_webhookendpoint AS endpoint ON endpoint.id = delivery.endpoint_id
-        WHERE delivery.status = 'pending' AND greatest(next_attempt_at, endpoint.paused_until) <= %(now)s::timestamptz
+        WHERE delivery.status = 'pending' AND greatest(next_attempt_at, endpoint.paused_until) <= %(now)s
             AND endpoint.status = 'enabled'
         """,
     ),
@@ -179,7 +179,7 @@ FIGURES = (
         "How long ago the last self-audit began; infinite if there was none.",
         (),
         """
-        SELECT coalesce(extract(epoch FROM %(now)s::timestamptz - started_at), 'Infinity')
+        SELECT coalesce(extract(epoch FROM %(now)s - started_at), 'Infinity')
         FROM (SELECT 1) AS always LEFT JOIN (
             SELECT started_at FROM payments_auditrun ORDER BY id DESC LIMIT 1
         ) AS run ON TRUE
@@ -200,7 +200,7 @@ FIGURES = (
         "How long ago a process of that kind was heard of; infinite if never.",
         ("process",),
         """
-        SELECT kind, coalesce(extract(epoch FROM %(now)s::timestamptz - max(beat_at)), 'Infinity')
+        SELECT kind, coalesce(extract(epoch FROM %(now)s - max(beat_at)), 'Infinity')
         FROM unnest(%(kinds)s::text[]) AS kind LEFT JOIN kit_heartbeat AS heartbeat ON heartbeat.name = kind
         GROUP BY kind
         """,
@@ -212,7 +212,7 @@ FIGURES = (
         """
         SELECT kind, count(heartbeat.id)
         FROM unnest(%(kinds)s::text[]) AS kind LEFT JOIN kit_heartbeat AS heartbeat
-            ON heartbeat.name = kind AND beat_at > %(now)s::timestamptz - %(old_seconds)s * interval '1 second'
+            ON heartbeat.name = kind AND beat_at > %(now)s - %(old_seconds)s * interval '1 second'
         GROUP BY kind
         """,
     ),

@@ -7,6 +7,7 @@ class NoRoute(Refusal):
     """No gateway of the payment's region can take it."""
 
     code = "no_route"
+    is_final = False
     http_status = 400
 
     def __init__(self, *, country: str, currency: str) -> None:

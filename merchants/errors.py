@@ -7,6 +7,7 @@ class MerchantSuspended(Refusal):
     """The merchant takes no new payments."""
 
     code = "merchant_suspended"
+    is_final = False
     http_status = 403
 
     def __init__(self) -> None:

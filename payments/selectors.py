@@ -204,7 +204,7 @@ def self_audit_summary() -> SelfAuditSummary:
     run = last_audit_run()
     old = clock.seconds_from_now(-policy.UNKNOWN_OLD_SECONDS)
     return SelfAuditSummary(
-        last_run_at=run and run.started_at,
+        last_run_at=run.started_at if run else None,
         is_green=run is not None and run.is_green,
         broken=tuple(finding["code"] for finding in run.findings) if run else (),
         unknown_over_15_min=unknown_attempts().filter(sent_at__lt=old).count(),

@@ -10,6 +10,7 @@ class Refusal(Exception):
     """
 
     code = "refused"
+    is_final = True  # whether the same request would be refused again; if not, its answer is not kept under its key
     http_status = 409
     param: str | None = None
 

@@ -60,7 +60,7 @@ def ages() -> dict[str, float | None]:
     """For each kind of process, how many seconds ago the youngest of its heartbeats was; None if never."""
     now = clock.now()
     youngest = dict(Heartbeat.objects.values_list("name").annotate(at=Max("beat_at")))
-    return {name: (now - youngest[name]).total_seconds() if name in youngest else None for name in KINDS}
+    return {name: round((now - youngest[name]).total_seconds(), 1) if name in youngest else None for name in KINDS}
 
 
 def forget_the_dead() -> int:

@@ -212,15 +212,12 @@ class CreatePaymentInput(StrictSerializer):
         required=False, default=False, help_text="Only check the card: the amount must be 0, and nothing is reserved."
     )
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if not attrs["verify_only"]:
-            try:
-                positive_amount(attrs["amount"])
-            except serializers.ValidationError as error:
-                raise serializers.ValidationError({"amount": error.detail}) from None
-        elif attrs["amount"] != 0:
-            raise serializers.ValidationError({"amount": "Must be 0 to only verify a card."}, "amount_not_zero")
-        return attrs
+    def validate_amount(self, value: int) -> int:
+        if self.initial_data.get("verify_only") is not True:
+            return positive_amount(value)
+        if value != 0:
+            raise serializers.ValidationError("Must be 0 to only verify a card.", "amount_not_zero")
+        return value
 
     def order(self, default_country: str) -> PaymentOrder:
         """What the validated words ask for."""

@@ -118,6 +118,8 @@ class MerchantView(APIView):
             row = idempotency.earlier(claim)
             if row is None:
                 response: HttpResponse = self.handle_exception(obstacle)
+                if not getattr(obstacle, "is_final", True):
+                    return response
                 body = response.content.decode()
                 row = idempotency.freeze_refusal(claim, http_status=response.status_code, body=body)
                 if row is None:

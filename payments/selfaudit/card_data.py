@@ -49,7 +49,7 @@ _LEAKS = """
     FROM payments_card WHERE left(convert_from(number, 'LATIN1'), 5) <> 'gAAAA'
     UNION ALL
     SELECT public_id('pay', payment_id), NULL, 'still has a verification value'
-    FROM payments_cardsecret WHERE expires_at < %(now)s::timestamptz - %(overdue_seconds)s * interval '1 second'
+    FROM payments_cardsecret WHERE expires_at < %(now)s - %(overdue_seconds)s * interval '1 second'
 """
 
 

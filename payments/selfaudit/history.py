@@ -92,12 +92,12 @@ def what_is_due_is_done(scope: Scope) -> str:
     return """
         SELECT public_id('att', attempt.id), NULL::uuid, 'has been due for too long'
         FROM payments_attempt AS attempt
-        WHERE next_action_at < %(now)s::timestamptz - %(overdue_seconds)s * interval '1 second'
+        WHERE next_action_at < %(now)s - %(overdue_seconds)s * interval '1 second'
             AND (%(gateway)s::uuid IS NULL OR attempt.gateway_id = %(gateway)s::uuid)
         UNION ALL
         SELECT 'notice ' || notice.id, NULL, 'has waited for too long'
         FROM gateways_notice AS notice
-        WHERE status = 'waiting' AND received_at < %(now)s::timestamptz - %(overdue_seconds)s * interval '1 second'
+        WHERE status = 'waiting' AND received_at < %(now)s - %(overdue_seconds)s * interval '1 second'
             AND (%(gateway)s::uuid IS NULL OR notice.gateway_id = %(gateway)s::uuid)
     """
 
@@ -114,14 +114,14 @@ def events_arrive(scope: Scope) -> str:
         UNION ALL
         SELECT public_id('evt', event.id), NULL, 'has not been made into deliveries'
         FROM merchants_webhookevent AS event
-        WHERE dispatched_at IS NULL AND created_at < %(now)s::timestamptz - %(overdue_seconds)s * interval '1 second'
+        WHERE dispatched_at IS NULL AND created_at < %(now)s - %(overdue_seconds)s * interval '1 second'
         UNION ALL
         SELECT public_id('evt', delivery.event_id), NULL, 'is overdue at an endpoint that is enabled'
         FROM merchants_webhookdelivery AS delivery
             JOIN merchants_webhookendpoint AS endpoint ON endpoint.id = delivery.endpoint_id
         WHERE delivery.status = 'pending' AND endpoint.status = 'enabled'
             AND greatest(next_attempt_at, endpoint.paused_until)
-                < %(now)s::timestamptz - %(delivery_overdue_seconds)s * interval '1 second'
+                < %(now)s - %(delivery_overdue_seconds)s * interval '1 second'
     """
 
 

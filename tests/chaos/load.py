@@ -1,6 +1,6 @@
 """What do merchants do while all this happens? What they always do, and they try again until they are answered.
 
-Everything is drawn from the seed beforehand: a round with the same seed wants the same payments at the same times.
+Everything is drawn from the seed beforehand: a round with the same seed wants the same payments in the same order.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ CARDS = {
 }
 CURRENCIES = ("EUR", "EUR", "EUR", "USD", "JPY")
 CALL_SECONDS = 10
+FEWEST_AT_ONCE, MOST_AT_ONCE = 8, 100
 PATIENCE_SECONDS = 150  # how long a merchant tries again before it gives up on one call
 IN_PROCESS = ("created", "processing", "requires_action")
 
@@ -39,14 +40,13 @@ class Shop:
 
 @dataclass(frozen=True)
 class Wish:
-    """One payment as its merchant wants it, `at` seconds after the start.
+    """One payment as its merchant wants it.
 
     `then` is what comes after the first outcome, in order: verbs with a share of the amount in percent, 0 for none
     named. Every verb is sent three times at once with the probability `impatience`.
     """
 
     number: int
-    at: float
     shop: int
     amount: int
     currency: str
@@ -58,7 +58,7 @@ class Wish:
     impatience: float
 
 
-def wishes(seed: int, count: int, seconds: float, shops: int) -> list[Wish]:
+def wishes(seed: int, count: int, shops: int) -> list[Wish]:
     """The payments of a round, all different in amount."""
     draw = random.Random(f"{seed}:load")
     found = []
@@ -67,7 +67,6 @@ def wishes(seed: int, count: int, seconds: float, shops: int) -> list[Wish]:
         found.append(
             Wish(
                 number=number,
-                at=draw.uniform(0, seconds),
                 shop=draw.randrange(shops),
                 amount=1_000 + 7 * number,
                 currency=draw.choice(CURRENCIES),
@@ -79,7 +78,7 @@ def wishes(seed: int, count: int, seconds: float, shops: int) -> list[Wish]:
                 impatience=draw.choice((0.0, 0.0, 0.0, 0.3)),
             )
         )
-    return sorted(found, key=lambda wish: wish.at)
+    return found
 
 
 def _story(draw: random.Random, is_manual: bool) -> tuple[tuple[str, int], ...]:
@@ -107,26 +106,29 @@ class Load:
     def __init__(self, *, urls: Sequence[str], shops: Sequence[Shop], seed: int, history: History) -> None:
         self.duplicates = 0
         self.given_up = 0
+        self.begun = 0
         self._urls = itertools.cycle(urls)
         self._shops = shops
         self._seed = seed
         self._history = history
 
     async def run(self, wanted: Sequence[Wish]) -> None:
-        """Ask for everything at its time, and return when every merchant is content or has given up."""
+        """Ask for everything, some at a time, and return when every merchant is content or has given up."""
+        places = asyncio.Semaphore(min(MOST_AT_ONCE, max(FEWEST_AT_ONCE, len(wanted) // 4)))
         timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
         async with (
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session,
             asyncio.TaskGroup() as tasks,
         ):
             for wish in wanted:
-                tasks.create_task(self._fulfil(session, wish))
+                await places.acquire()
+                self.begun += 1
+                task = tasks.create_task(self._fulfil(session, wish))
+                task.add_done_callback(lambda _: places.release())
 
     async def _fulfil(self, session: aiohttp.ClientSession, wish: Wish) -> None:
-        await asyncio.sleep(wish.at)
-        buyer = _Buyer(self, session, wish)
         try:
-            await buyer.buy()
+            await _Buyer(self, session, wish).buy()
         except GivenUp:
             self.given_up += 1
 

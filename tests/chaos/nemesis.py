@@ -55,12 +55,13 @@ FREEZES: Mapping[str, tuple[float, float, int]] = {
     "redis": (1, 5, 0),
     "postgres": (0.5, 3, 0),
 }
+_LOOK_SECONDS = 0.02
 PATIENCE_SECONDS = 3  # how long a victim that is not there yet is waited for
 
 
 @dataclass(frozen=True)
 class Strike:
-    """One act of harm, `at` seconds after the start; what is not over at once lasts `seconds`."""
+    """One act of harm, once that share of the payments has been begun; what is not over at once lasts `seconds`."""
 
     at: float
     kind: str
@@ -68,24 +69,22 @@ class Strike:
     seconds: float = 0.0
 
 
-def plan(seed: int, *, seconds: float, kills: int, gateways: Sequence[str]) -> list[Strike]:
+def plan(seed: int, *, kills: int, gateways: Sequence[str]) -> list[Strike]:
     """What happens in a round: that many kills, and for every five of them about four of everything else."""
     draw = random.Random(f"{seed}:nemesis")
-    strikes = [
-        Strike(draw.uniform(0, seconds), *target) for target in draw.choices(list(KILLS), list(KILLS.values()), k=kills)
-    ]
+    strikes = [Strike(draw.random(), *target) for target in draw.choices(list(KILLS), list(KILLS.values()), k=kills)]
     freezes = list(FREEZES)
     draw.shuffle(freezes)
     for target in itertools.islice(itertools.cycle(freezes), max(2, kills * 3 // 10)):
         shortest, longest, leases = FREEZES[target]
         lasting = draw.uniform(shortest, longest) + leases * policy.LEASE_SECONDS
-        strikes.append(Strike(draw.uniform(0, seconds), "stop", target, lasting))
+        strikes.append(Strike(draw.random(), "stop", target, lasting))
     for kind, shortest, longest in (("delay", 0.5, 4.0), ("refuse", 1.0, 5.0), ("reset", 0.0, 0.0)):
         for _ in range(max(1, kills // 10)):
             lasting = draw.uniform(shortest, longest)
-            strikes.append(Strike(draw.uniform(0, seconds), kind, draw.choice(list(gateways)), lasting))
+            strikes.append(Strike(draw.random(), kind, draw.choice(list(gateways)), lasting))
     for kind, target in (("flush", "redis"), ("reset", "redis"), ("reset", "postgres")):
-        strikes += [Strike(draw.uniform(0, seconds), kind, target) for _ in range(max(1, kills // 15))]
+        strikes += [Strike(draw.random(), kind, target) for _ in range(max(1, kills // 15))]
     return sorted(strikes, key=lambda strike: strike.at)
 
 
@@ -93,7 +92,14 @@ class Nemesis(threading.Thread):
     """Carries the strikes out. After `join` nothing is frozen, delayed or refused any more."""
 
     def __init__(
-        self, platform: Platform, proxies: Mapping[str, Proxy], strikes: Sequence[Strike], *, seed: int, journal: Path
+        self,
+        platform: Platform,
+        proxies: Mapping[str, Proxy],
+        strikes: Sequence[Strike],
+        *,
+        progress: Callable[[], float],
+        seed: int,
+        journal: Path,
     ) -> None:
         super().__init__(name="nemesis", daemon=True)
         self.counts: Counter[str] = Counter()
@@ -102,31 +108,27 @@ class Nemesis(threading.Thread):
         self._strikes = strikes
         self._draw = random.Random(f"{seed}:victims")
         self._journal = journal
-        self._began = 0.0
+        self._progress = progress
         self._undo: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
 
     def run(self) -> None:
         """Strike when it is time, and let go when it is time."""
-        self._began = time.monotonic()
         for strike in self._strikes:
-            self._wait_until(strike.at)
+            while self._progress() < strike.at:
+                self._let_go()
+                time.sleep(_LOOK_SECONDS)
             began = time.time()
             if self._strike(strike):
                 self.counts[strike.kind.split()[0]] += 1
                 self._write(strike, began)
         while self._undo:
-            self._wait_until(self._undo[0][0])
+            self._let_go()
+            time.sleep(_LOOK_SECONDS)
 
-    def _wait_until(self, moment: float) -> None:
-        """Sleep, and undo meanwhile what has lasted long enough. Seconds since the beginning."""
-        while True:
-            now = time.monotonic() - self._began
-            while self._undo and self._undo[0][0] <= now:
-                heapq.heappop(self._undo)[2]()
-            if now >= moment:
-                return
-            time.sleep(min([moment, *(due for due, _, _ in self._undo[:1])]) - now)
+    def _let_go(self) -> None:
+        while self._undo and self._undo[0][0] <= time.monotonic():
+            heapq.heappop(self._undo)[2]()
 
     def _strike(self, strike: Strike) -> bool:
         """Whether it met anybody."""
@@ -202,7 +204,7 @@ class Nemesis(threading.Thread):
         return True
 
     def _later(self, seconds: float, undo: Callable[[], None]) -> None:
-        heapq.heappush(self._undo, (time.monotonic() - self._began + seconds, next(self._order), undo))
+        heapq.heappush(self._undo, (time.monotonic() + seconds, next(self._order), undo))
 
     def _write(self, strike: Strike, began: float) -> None:
         line = {"at": began, "until": time.time() + strike.seconds, "kind": strike.kind, "target": strike.target}

@@ -27,9 +27,7 @@ from tests.chaos.rig import DIALECTS, Rig
 from tests.simulation import our_credentials
 
 ACTOR = Actor.command("chaos")
-PAYMENTS_PER_SECOND = 25
 KILLS_PER_PAYMENT, FEWEST_KILLS = 0.045, 4
-SHORTEST_SECONDS = 6
 QUIET_SECONDS = 120
 COUNTRIES = ("DE", "FR", "ES")  # each region begins with another gateway
 _STORIES = 20
@@ -66,15 +64,21 @@ def play(rig: Rig, judge: Judge, *, seed: int, payments: int, folder: Path) -> R
     began, since = time.monotonic(), clock.now()
     rig.misbehave(seed)
     shops = _open_shops(folder.name)
-    seconds = max(SHORTEST_SECONDS, payments / PAYMENTS_PER_SECOND)
     kills = max(FEWEST_KILLS, round(payments * KILLS_PER_PAYMENT))
-    strikes = plan(seed, seconds=seconds, kills=kills, gateways=list(DIALECTS))
+    strikes = plan(seed, kills=kills, gateways=list(DIALECTS))
     journal = folder / "nemesis.jsonl"
     history = History(folder / "history.jsonl")
     load = Load(urls=rig.urls, shops=shops, seed=seed, history=history)
-    nemesis = Nemesis(rig.platform, rig.proxies, strikes, seed=seed, journal=journal)
+    at_work = rig.network.submit(load.run(wishes(seed, payments, len(shops))))
+    nemesis = Nemesis(
+        rig.platform,
+        rig.proxies,
+        strikes,
+        progress=lambda: 1.0 if at_work.done() else load.begun / payments,
+        seed=seed,
+        journal=journal,
+    )
     nemesis.start()
-    at_work = rig.network.submit(load.run(wishes(seed, payments, seconds, len(shops))))
     nemesis.join()
     rig.heal()
     at_work.result()

@@ -44,9 +44,9 @@ def test_in_a_short_round_nothing_is_doubled_lost_or_left_open() -> None:
 
 
 def test_a_seed_says_what_is_wanted_and_what_strikes() -> None:
-    assert wishes(SEED, 50, 10, 3) == wishes(SEED, 50, 10, 3) != wishes(SEED + 1, 50, 10, 3)
-    strikes = plan(SEED, seconds=10, kills=40, gateways=list(DIALECTS))
-    assert strikes == plan(SEED, seconds=10, kills=40, gateways=list(DIALECTS))
+    assert wishes(SEED, 50, 3) == wishes(SEED, 50, 3) != wishes(SEED + 1, 50, 3)
+    strikes = plan(SEED, kills=40, gateways=list(DIALECTS))
+    assert strikes == plan(SEED, kills=40, gateways=list(DIALECTS))
     assert sum(strike.kind.startswith("kill") for strike in strikes) == 40
     assert {"stop", "flush", "delay", "refuse", "reset"} < {strike.kind for strike in strikes}
 

@@ -87,7 +87,7 @@ def test_the_bell_rings_after_the_commit_and_not_after_a_rollback(broker: redis.
         transaction.set_rollback(True)
     with transaction.atomic():
         defer(NAME)
-        time.sleep(0.05)
+        time.sleep(0.3)
         assert broker.llen(QUEUE) == 0
 
     assert eventually(lambda: broker.llen(QUEUE) == 1)

@@ -44,6 +44,17 @@ def test_ids_increase_strictly_inside_and_outside_whoever_makes_them() -> None:
     assert len(set(moments)) == len(moments)
 
 
+def test_ids_increase_though_the_clock_stands_still_or_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time_ns()
+    ticks = iter([now, now, now, now - 10**9, now])
+    monkeypatch.setattr("checkout.kit.ids.time.time_ns", lambda: next(ticks))
+
+    made = [uuid7() for _ in range(5)]
+
+    assert made == sorted(made)
+    assert len({key.int >> 62 for key in made}) == 5
+
+
 @given(keys)
 def test_an_outside_name_leads_back_to_its_key(key: uuid.UUID) -> None:
     assert parse_public_id("pay", public_id("pay", key)) == key
