@@ -178,8 +178,7 @@ def main() -> None:
             api_url, control_url = platform.url_of("web"), platform.url_of("control")
             pids = {name: process.pid for name, process in platform.processes.items()}
             runs = [
-                asyncio.run(run(api_url, key, control_url, config, options.seconds, pids))
-                for _ in range(options.runs)
+                asyncio.run(run(api_url, key, control_url, config, options.seconds, pids)) for _ in range(options.runs)
             ]
     for name in runs[0]:
         values = sorted(figures[name] for figures in runs)

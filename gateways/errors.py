@@ -14,5 +14,15 @@ class NoRoute(Refusal):
         super().__init__(f"No gateway takes a payment in {currency} from {country}.")
 
 
+class GatewayStopped(Refusal):
+    """The self-audit found something wrong with this gateway: until a person has looked, it gets no new money work."""
+
+    code = "gateway_stopped"
+    is_final = False
+
+    def __init__(self, *, gateway: str) -> None:
+        super().__init__(f"{gateway} is stopped until somebody has looked into its books. Try again later.")
+
+
 class CalledInsideTransaction(RuntimeError):
     """A gateway was to be called while a database transaction is open: a mistake of ours, never a user's."""

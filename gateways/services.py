@@ -131,7 +131,7 @@ def set_gateway_status(*, gateway: Gateway, status: str, reason: str, actor: Act
 
 @transaction.atomic
 def stop_gateway(*, gateway: Gateway, reason: str, actor: Actor) -> Gateway:
-    """Route no new payment to a gateway until it is resumed; what has begun there goes on, inquiries and voids too.
+    """Begin nothing new at a gateway until it is resumed: no charge, capture or refund. Inquiries and voids go on.
 
     `reason` is a sentence. A gateway that is stopped already keeps its first reason.
     """

@@ -18,6 +18,7 @@ from gateways.models import Gateway, Region
 from gateways.registry import adapter_class
 from merchants import services as merchant_services
 from merchants.models import ApiKey, Merchant
+from payments import selectors, services
 
 ACTOR = Actor.command("seed_demo")
 MERCHANT = "Demo Shop"
@@ -79,6 +80,8 @@ def seed() -> dict[str, Any]:
     }
     path.touch(mode=0o600)
     path.write_text(json.dumps(configuration, indent=2))
+    if selectors.last_audit_run() is None:
+        services.self_audit(actor=ACTOR)
     return {"logins": [_person(*person) for person in PEOPLE], **_merchant()}
 
 

@@ -40,8 +40,9 @@ def lock_only(pk: Any) -> None:
 
 
 def payments_of(merchant_id: Any, mode: str) -> QuerySet[Payment]:
-    """The payments that a merchant sees in one mode, with what is shown of them."""
-    return Payment.objects.filter(merchant_id=merchant_id, mode=mode).select_related("card", "gateway")
+    """The payments that a merchant sees in one mode, with what is shown of them and nothing secret."""
+    rows = Payment.objects.filter(merchant_id=merchant_id, mode=mode).select_related("card", "gateway")
+    return rows.defer("card__number", "gateway__credentials")
 
 
 def payment_by_key(pk: Any) -> Payment:

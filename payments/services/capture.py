@@ -4,6 +4,7 @@ from checkout.kit.actors import Actor
 from checkout.kit.durable import durable
 from checkout.kit.money import Money
 from gateways.base import Capability
+from gateways.errors import GatewayStopped
 from payments import idempotency, selectors
 from payments.errors import CaptureExceedsAuthorized, PartialCaptureUnsupported, PaymentNotCapturable
 from payments.idempotency import Claim
@@ -19,7 +20,7 @@ def capture_payment(
 ) -> Payment:
     """Commit the intention to take money the issuer has reserved, all that is left by default; then ring for a worker.
 
-    Refuses: PaymentNotCapturable, CaptureExceedsAuthorized, PartialCaptureUnsupported, KeyTaken.
+    Refuses: PaymentNotCapturable, CaptureExceedsAuthorized, PartialCaptureUnsupported, GatewayStopped, KeyTaken.
     """
     idempotency.claim(claim, object_id=payment.pk)
     payment = selectors.lock_payment(payment.pk)
@@ -27,6 +28,8 @@ def capture_payment(
     authorization = selectors.authorization_of(payment)
     if not (PAYMENT.allows(payment.status, Event.CAPTURE) and capturable and authorization):
         raise PaymentNotCapturable(status=payment.status, capturable=capturable)
+    if authorization.gateway.is_stopped:
+        raise GatewayStopped(gateway=authorization.gateway.name)
     amount = capturable if amount is None else amount
     if amount > capturable:
         raise CaptureExceedsAuthorized(asked=amount, capturable=capturable)

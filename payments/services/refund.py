@@ -7,6 +7,7 @@ from checkout.kit.actors import Actor
 from checkout.kit.durable import durable
 from checkout.kit.ids import uuid7
 from checkout.kit.money import Money
+from gateways.errors import GatewayStopped
 from ledger import services as ledger
 from payments import idempotency, selectors
 from payments.errors import PaymentNotRefundable, RefundExceedsCaptured
@@ -24,7 +25,7 @@ def refund_payment(
     """Commit the intention to give captured money back, all that is left by default; then ring for a worker.
 
     The money leaves the merchant's balance now and comes back if the gateway refuses.
-    Refuses: PaymentNotRefundable, RefundExceedsCaptured, InsufficientBalance, KeyTaken.
+    Refuses: PaymentNotRefundable, RefundExceedsCaptured, GatewayStopped, InsufficientBalance, KeyTaken.
     """
     key = uuid7()
     idempotency.claim(claim, object_id=key)
@@ -33,6 +34,8 @@ def refund_payment(
     authorization = selectors.authorization_of(payment)
     if payment.status != Status.CAPTURED or authorization is None or not (refundable or amount):
         raise PaymentNotRefundable(status="refunded" if payment.captured_minor else payment.status)
+    if authorization.gateway.is_stopped:
+        raise GatewayStopped(gateway=authorization.gateway.name)
     amount = refundable if amount is None else amount
     if amount > refundable:
         raise RefundExceedsCaptured(asked=amount, refundable=refundable)

@@ -17,7 +17,7 @@ from checkout.kit.models import Alert, AuditEntry
 from gateways.models import Gateway
 from gateways.routing import recompute
 from gateways.selectors import route
-from gateways.services import resume_gateway
+from gateways.services import resume_gateway, stop_gateway
 from ledger.models import JournalEntry, Posting
 from merchants.services import create_merchant
 from payments import selectors, services
@@ -508,6 +508,13 @@ class TestSelfAudit:
         assert Gateway.objects.get(code="north").is_stopped
         entry = AuditEntry.objects.get(verb="gateway.resume")
         assert (entry.actor, entry.reason, entry.after) == ("user:olivia", "one cent, known", {"is_stopped": False})
+
+    def test_a_gateway_that_is_stopped_twice_keeps_its_first_reason(self, gateways, operator) -> None:
+        for reason in ("A first.", "A second."):
+            stop_gateway(gateway=gateways["north"], reason=reason, actor=operator)
+
+        assert Gateway.objects.get(code="north").stopped_reason == "A first."
+        assert AuditEntry.objects.filter(verb="gateway.stop").count() == 1
 
     def test_texts_are_read_once_and_a_card_number_stays_red_until_it_is_gone(self, story, plant) -> None:
         first = services.self_audit(actor=self.ACTOR)

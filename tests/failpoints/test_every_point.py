@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-
 from checkout.kit import failpoints
 from gateways.models import Gateway, Region
 from merchants.models import Merchant

@@ -3,6 +3,7 @@
 A short profile runs with the other tests; `make fuzz` runs a long one (FUZZ_EXAMPLES, FUZZ_STEPS).
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -146,7 +147,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def operator_looks(self, data: Any) -> None:
-        """Somebody works on the queue of unknown outcomes; what they settle by hand is what the gateway's book shows."""
+        """Somebody works on the unknown outcomes; what they settle by hand is what the gateway's book shows."""
         unknown = list(selectors.unknown_attempts().filter(payment__in=self.payments))
         if not unknown:
             return
@@ -206,10 +207,8 @@ class Lifecycle(RuleBasedStateMachine):
     def _try(self, verb: Any, data: Any, **arguments: Any) -> None:
         payment = data.draw(st.sampled_from(self.payments))
         payment.refresh_from_db()
-        try:
+        with contextlib.suppress(Refusal):
             verb(payment=payment, actor=SHOP, **arguments)
-        except Refusal:
-            pass
 
     def _settle(self, attempt: Attempt) -> None:
         rows = self.simulation.book(attempt.gateway.code, reference=attempt.reference)

@@ -57,6 +57,18 @@ def test_looking_at_one_costs_two(warm: Any) -> None:
         assert warm.get(f"/v1/payments/{payment}").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/payments", "/v1/payments/{0}"])
+def test_to_be_shown_a_payment_needs_no_secret_to_be_read(warm: Any, path: str) -> None:
+    payment = warm.pay().json()["id"]
+
+    with CaptureQueriesContext(connection) as captured:
+        assert "4242" in warm.get(path.format(payment)).content.decode()
+
+    for query in captured.captured_queries:
+        assert '"number"' not in query["sql"]
+        assert '"credentials"' not in query["sql"]
+
+
 @pytest.mark.parametrize(
     ("path", "cost"), [("/v1/payments", 1), ("/v1/payments/{0}/refunds", 2), ("/v1/payments/{0}/attempts", 2)]
 )

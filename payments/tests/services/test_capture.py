@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from gateways.errors import GatewayStopped
+from gateways.services import stop_gateway
 from payments import selectors, services
 from payments.errors import CaptureExceedsAuthorized, PartialCaptureUnsupported, PaymentNotCapturable
 from payments.models import Payment
@@ -122,3 +124,20 @@ def test_another_currency_is_not_compared(authorized_payment: Pay, eur: Any, usd
         services.capture_payment(payment=payment, amount=usd(1_00), actor=operator)
 
     assert trace(payment) == before
+
+
+def test_at_a_gateway_stopped_by_the_audit_nothing_new_is_begun_but_a_void_is(
+    authorized_payment: Pay, captured_payment: Pay, eur: Any, operator: Any
+) -> None:
+    reserved, taken = authorized_payment(eur(50_00)), captured_payment(eur(20_00))
+    stop_gateway(gateway=reserved.gateway, reason="its book says otherwise", actor=operator)
+    before = trace(reserved), trace(taken)
+
+    with pytest.raises(GatewayStopped):
+        services.capture_payment(payment=reserved, actor=operator)
+    with pytest.raises(GatewayStopped):
+        services.refund_payment(payment=taken, actor=operator)
+    assert (trace(reserved), trace(taken)) == before
+
+    services.cancel_payment(payment=reserved, actor=operator)
+    assert last(reserved).operation == "void"
