@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from checkout.kit import ids
 from checkout.kit.actors import Actor
 from checkout.kit.money import Money
 from gateways import client
@@ -31,6 +32,12 @@ from tests.simulation import Simulation, our_credentials, simulator
 pytest_plugins = ["tests.database", "tests.network"]
 
 DIALECTS = {"north": "json", "south": "xml", "spare": "json"}
+
+
+@pytest.fixture(autouse=True)
+def _ids_know_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids never go back in time, so one made by a test that had moved the clock would carry all later ones along."""
+    monkeypatch.setattr(ids, "_last", 0)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
+from checkout.kit.countries import COUNTRIES
 from checkout.kit.fields import EncryptedTextField
 from checkout.kit.models import PublicModel
 from checkout.kit.modes import Mode
@@ -13,7 +14,7 @@ from checkout.kit.money import CURRENCY_DECIMALS
 from merchants.statuses import DELIVERY, DeliveryStatus
 
 currency_validator = RegexValidator(f"^({'|'.join(CURRENCY_DECIMALS)})$", "Not an ISO 4217 code of a payable currency.")
-country_validator = RegexValidator("^[A-Z]{2}$", "Two capital letters, ISO 3166-1 alpha-2.")
+country_validator = RegexValidator(f"^({'|'.join(sorted(COUNTRIES))})$", "Not an ISO 3166-1 alpha-2 code.")
 event_type_validator = RegexValidator(r"^[a-z_]+\.[a-z_]+\Z", "A type of event, such as payment.captured.")
 
 

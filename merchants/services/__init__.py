@@ -12,7 +12,6 @@ from merchants.services.endpoints import (
 from merchants.services.events import (
     DELIVER_WEBHOOKS,
     dispatch_events,
-    enqueue_webhook,
     forget_old_events,
     redeliver,
     redeliver_missed,
@@ -32,7 +31,6 @@ __all__ = [
     "disable_endpoint",
     "dispatch_events",
     "enable_endpoint",
-    "enqueue_webhook",
     "forget_old_events",
     "note_key_used",
     "redeliver",

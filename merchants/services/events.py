@@ -1,7 +1,6 @@
 """What are merchants told? Events are written with the change itself, then made into deliveries, set by set."""
 
 from datetime import datetime
-from typing import Any
 
 from django.db import connection, transaction
 
@@ -66,16 +65,6 @@ WITH oldest AS (
 )
 DELETE FROM merchants_webhookevent AS event USING old WHERE event.id = old.id
 """
-
-
-def enqueue_webhook(
-    *, merchant_id: Any, mode: str, type: str, object_id: str, sequence: int, data: dict[str, Any]
-) -> WebhookEvent:
-    """Write down an event for a merchant, inside the transaction of the change it tells of."""
-    defer(DELIVER_WEBHOOKS)
-    return WebhookEvent.objects.create(
-        merchant_id=merchant_id, mode=mode, type=type, object_id=object_id, sequence=sequence, data=data
-    )
 
 
 @durable("dispatch_webhooks")

@@ -49,7 +49,7 @@ def tell() -> Tell:
 
     def tell(merchant: Merchant, type: str = "payment.captured", mode: str = "test", about: str = "pay_1") -> Any:
         counts[about] = counts.get(about, 0) + 1
-        return services.enqueue_webhook(
+        return WebhookEvent.objects.create(
             merchant_id=merchant.pk,
             mode=mode,
             type=type,

@@ -89,7 +89,10 @@ def plan(seed: int, *, kills: int, gateways: Sequence[str]) -> list[Strike]:
 
 
 class Nemesis(threading.Thread):
-    """Carries the strikes out. After `join` nothing is frozen, delayed or refused any more."""
+    """Carries the strikes out; `progress` says how much of the load has begun, `error` what stopped it, if anything.
+
+    After `join` nothing is frozen, delayed or refused any more.
+    """
 
     def __init__(
         self,
@@ -103,6 +106,7 @@ class Nemesis(threading.Thread):
     ) -> None:
         super().__init__(name="nemesis", daemon=True)
         self.counts: Counter[str] = Counter()
+        self.error: Exception | None = None
         self._platform = platform
         self._proxies = proxies
         self._strikes = strikes
@@ -114,14 +118,17 @@ class Nemesis(threading.Thread):
 
     def run(self) -> None:
         """Strike when it is time, and let go when it is time."""
-        for strike in self._strikes:
-            while self._progress() < strike.at:
-                self._let_go()
-                time.sleep(_LOOK_SECONDS)
-            began = time.time()
-            if self._strike(strike):
-                self.counts[strike.kind.split()[0]] += 1
-                self._write(strike, began)
+        try:
+            for strike in self._strikes:
+                while self._progress() < strike.at:
+                    self._let_go()
+                    time.sleep(_LOOK_SECONDS)
+                began = time.time()
+                if self._strike(strike):
+                    self.counts[strike.kind.split()[0]] += 1
+                    self._write(strike, began)
+        except Exception as error:
+            self.error = error
         while self._undo:
             self._let_go()
             time.sleep(_LOOK_SECONDS)
@@ -165,7 +172,10 @@ class Nemesis(threading.Thread):
         children = family(process.pid)[1:]
         if not children:
             return False
-        os.kill(self._draw.choice(children), signal.SIGKILL)
+        try:
+            os.kill(self._draw.choice(children), signal.SIGKILL)
+        except ProcessLookupError:
+            return False
         return True
 
     def _freeze(self, strike: Strike) -> bool:

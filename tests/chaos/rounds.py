@@ -80,6 +80,8 @@ def play(rig: Rig, judge: Judge, *, seed: int, payments: int, folder: Path) -> R
     )
     nemesis.start()
     nemesis.join()
+    if nemesis.error:
+        raise nemesis.error
     rig.heal()
     at_work.result()
     history.close()
