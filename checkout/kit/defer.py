@@ -5,6 +5,7 @@ is waiting to be heard, another says nothing new.
 """
 
 import threading
+import time
 
 import celery
 import redis
@@ -22,14 +23,16 @@ _EXPIRES_SECONDS = 10
 class _Bell(threading.Thread):
     """One name's ringer: waits to be pressed, then publishes once for all presses so far."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, patience_seconds: float) -> None:
         super().__init__(name=f"doorbell {name}", daemon=True)
         self.task_name = name
+        self.patience_seconds = patience_seconds
         self.pressed = threading.Event()
 
     def run(self) -> None:
         while True:
             self.pressed.wait()
+            time.sleep(self.patience_seconds)
             self.pressed.clear()
             ring(self.task_name)
 
@@ -39,20 +42,23 @@ _lock = threading.Lock()
 _redis = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1)
 
 
-def _press(name: str) -> None:
+def _press(name: str, patience_seconds: float) -> None:
     bell = _bells.get(name)
     if bell is None or not bell.is_alive():  # not alive: we are a fork of the process that started it
         with _lock:
             bell = _bells.get(name)
             if bell is None or not bell.is_alive():
-                bell = _bells[name] = _Bell(name)
+                bell = _bells[name] = _Bell(name, patience_seconds)
                 bell.start()
     bell.pressed.set()
 
 
-def defer(name: str) -> None:
-    """Once this transaction has committed, wake a worker for the task of that name. Never blocks, never raises."""
-    transaction.on_commit(lambda: _press(name))
+def defer(name: str, *, patience_seconds: float = 0.0) -> None:
+    """Once this transaction has committed, wake a worker for the task of that name. Never blocks, never raises.
+
+    Work that can wait a little is rung for with patience, so that one ring stands for many commits.
+    """
+    transaction.on_commit(lambda: _press(name, patience_seconds))
 
 
 def ring(name: str) -> bool:

@@ -26,6 +26,7 @@ MAX_CALLS_PER_GATEWAY = 32  # of them; beyond it nothing new is claimed for that
 RUN_SECONDS = 10.0  # how long one run keeps claiming; its last calls end within the time limit of 30 s
 CLAIM_AGAIN_SECONDS = 0.025  # while calls are in flight, how often a run looks for more that is due
 RECOVERY_SECONDS = 60.0  # for so long after a gateway recovered, what is unknown there is asked about sooner
+NOTICE_PATIENCE_SECONDS = 0.1  # notices come in swarms: one ring for all that arrive within it
 RETRY_DELAYS_SECONDS = (5, 30, 120, 600, 3600)  # a capture, void or refund that certainly did not reach its gateway
 
 # --- Asking about unknown and pending outcomes --------------------------------------------------------------------
@@ -60,6 +61,7 @@ METRICS_DAY_CACHE_SECONDS = 60.0  # of those over a whole day
 APPROVAL_EXPIRY_SECONDS = 24 * 3600  # what nobody decided within a day must be asked for again
 
 # --- Webhooks to merchants ----------------------------------------------------------------------------------------
+WEBHOOK_PATIENCE_SECONDS = 0.2  # one ring for all events that are written within it
 WEBHOOK_DELAYS_SECONDS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)  # ten tries in three days
 WEBHOOK_JITTER = 0.1  # a delay grows by up to this share, so that what failed together does not return together
 WEBHOOK_TIMEOUT_SECONDS = 15.0  # one call in all, names and TLS included

@@ -13,6 +13,7 @@ from checkout.kit.defer import defer
 from checkout.kit.inserts import insert_all
 from checkout.kit.models import AuditEntry
 from checkout.kit.statuses import advance
+from checkout.settings import policy
 from merchants.models import WebhookEvent
 from merchants.services import DELIVER_WEBHOOKS
 from payments.models import Payment, Refund
@@ -80,7 +81,7 @@ class Changes:
             self.payment.save(update_fields=_CHANGING_FIELDS)
         insert_all(self._rows)
         if any(isinstance(row, WebhookEvent) for row in self._rows):
-            defer(DELIVER_WEBHOOKS)
+            defer(DELIVER_WEBHOOKS, patience_seconds=policy.WEBHOOK_PATIENCE_SECONDS)
         self._rows = []
 
     def _facts(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from checkout.kit import alerts, clock
 from checkout.kit.card_numbers import scrub
 from checkout.kit.defer import defer
 from checkout.kit.durable import durable
+from checkout.settings import policy
 from gateways.base import Notice as Told
 from gateways.base import NoticeRefused
 from gateways.models import Gateway, Notice
@@ -49,7 +50,7 @@ def receive_notice(*, gateway: Gateway, headers: Mapping[str, str], body: bytes)
             ),
             ignore_conflicts=True,
         )
-        defer(APPLY_NOTICES)
+        defer(APPLY_NOTICES, patience_seconds=policy.NOTICE_PATIENCE_SECONDS)
     return len(notices) - before
 
 

@@ -192,13 +192,20 @@ class _Recorder:
                 self._ask_again()
 
     def _hear_late(self, result: GatewayResult, source: str) -> None:
-        """News of an attempt that has ended: its status stays, but money that moved after all is put right."""
+        """News of an attempt that has ended: its status stays, but money that moved after all is put right.
+
+        A late answer may be older than our own cancel of what it tells, so the gateway is asked what holds now.
+        """
         attempt = self.attempt
         attempt.next_action_at = None
-        if attempt.status == AttemptStatus.SUCCEEDED:
+        if attempt.status == AttemptStatus.SUCCEEDED or source == Evidence.Source.CANCEL:
             return
-        if result.outcome is Outcome.SUCCEEDED and source != Evidence.Source.CANCEL:
-            if not attempt.reversals.exists():
+        if result.outcome is Outcome.SUCCEEDED:
+            if attempt.reversals.exists():
+                return
+            if source == Evidence.Source.RESPONSE:
+                self._now(NextAction.ASK)
+            else:
                 self._reverse(result)
         elif source == Evidence.Source.INQUIRY and result.is_found and result.outcome is not Outcome.DECLINED:
             self._ask_again()

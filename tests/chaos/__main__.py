@@ -59,6 +59,7 @@ def run(folder: Path, *, rounds: int, seed: int, payments: int, keep: bool) -> i
                 shutil.rmtree(evidence)
     if not (failed or keep):
         shutil.rmtree(folder / "platform")
+        rig.book.unlink()
     print(f"figures in {folder / 'results.jsonl'}")
     return 1 if failed else 0
 

@@ -1,7 +1,7 @@
 """Was anything doubled, lost or left open? Held against the gateways' own books and what the merchants were told.
 
-What a round adds to the ledger is compared with what it adds to the books, so that one bad round does not taint the
-next ones. The platform's own self-audit is asked as well.
+Of the differences between ledger and books a round is charged with what it added, so that one bad round does not taint
+the next ones. The platform's own self-audit is asked as well.
 """
 
 import io
@@ -22,7 +22,7 @@ from ledger.chart import AccountKind
 from ledger.models import AccountBalance, JournalEntry, Posting
 from ledger.selectors import trial_balance
 from merchants.models import Merchant, WebhookEvent
-from payments.models import Attempt, Payment, Refund
+from payments.models import Attempt, AuditRun, Payment, Refund
 from payments.statuses import IN_FLIGHT, AttemptStatus, RefundStatus, Status
 from tests.chaos.history import answered
 from tests.chaos.load import Shop
@@ -64,7 +64,7 @@ class Judge:
 
     def __init__(self, book: Path) -> None:
         self._book = book
-        self._differences: dict[tuple[str, str], int] = {}
+        self._differences: dict[str, int] = {}
 
     def judge(self, *, shops: Sequence[Shop], history: Path, since: datetime) -> Verdict:
         """What is true now of the payments of these shops, all made since then."""
@@ -118,19 +118,22 @@ class Judge:
             ):
                 owed[code, currency] -= amount
         for (code, currency), difference in owed.items():
-            known = self._differences.get((code, currency), 0)
-            self._differ(verdict, f"{code} in {currency}, ours less theirs", difference - known)
-            self._differences[code, currency] = difference
+            self._differ(verdict, f"{code} in {currency}, ours less theirs", difference)
         running = AccountBalance.objects.annotate(total=Sum("account__postings__amount_minor", default=0))
         for row in running.exclude(balance_minor=F("total")):
             self._differ(verdict, f"running balance of account {row.pk}", row.balance_minor - row.total)
 
     def _differ(self, verdict: Verdict, words: str, difference: int) -> None:
-        if difference:
-            verdict.ledger_difference += abs(difference)
-            verdict.add("ledger", "", f"{words}: {difference}")
+        added = difference - self._differences.get(words, 0)
+        self._differences[words] = difference
+        if added:
+            verdict.ledger_difference += abs(added)
+            verdict.add("ledger", "", f"{words}: {added}")
 
     def _ask_the_platform(self, verdict: Verdict, rows: Iterable[Row], file: Path, since: datetime) -> None:
+        """The self-audit, now with the books; and each time it ran by itself, without them, while money moved."""
+        for run in AuditRun.objects.filter(started_at__gte=since, result=AuditRun.Result.RED):
+            verdict.add("audit", "", f"red at {run.started_at}: {json.dumps(run.findings)}")
         books = defaultdict(list)
         for row in rows:
             books[row["gateway"]].append({**row, "voided": bool(row["voided"]), "canceled": bool(row["canceled"])})

@@ -1,6 +1,8 @@
 """Does money survive a short round of harm? And would the judge say so if it did not?"""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,6 +43,7 @@ def test_in_a_short_round_nothing_is_doubled_lost_or_left_open() -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr[-5000:]
     assert f"payments {PAYMENTS}" in done.stdout
+    shutil.rmtree(Path(done.stdout.split()[-1]).parent)
 
 
 def test_a_seed_says_what_is_wanted_and_what_strikes() -> None:
@@ -75,7 +78,7 @@ class Court:
     def told(self, document: dict[str, Any], key: str = "k") -> None:
         """Let the merchant have been answered so."""
         number = self.history.asks(shop=self.merchant.name, key=key)
-        self.history.hears(number, http_status=201, body=str(document).replace("'", '"'))
+        self.history.hears(number, http_status=201, body=json.dumps(document))
 
     def verdict(self) -> Verdict:
         """What the judge says."""
