@@ -192,7 +192,16 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Checkout API",
-    "DESCRIPTION": "Take card payments through one API, over several gateways.",
+    "DESCRIPTION": (
+        "Take card payments through one API, over several gateways.\n\n"
+        "**Key.** `Authorization: Bearer sk_test_…`; a test key reaches test gateways only.\n\n"
+        "**Once.** Every POST needs an `Idempotency-Key`; the same key gives the same answer again, "
+        "never a second charge.\n\n"
+        "**Waiting.** 201 when the outcome is known, 202 with `processing` when it is not yet; `Prefer: wait=N` or "
+        "`respond-async` says how long to wait. A decline is a payment with `status: declined`, not an error.\n\n"
+        "**Test cards.** 4242424242424242 succeeds, 4000000000000002 is declined, 4000000000009995 lacks funds, "
+        "4000000000000119 is tried at another gateway, 4000002500003155 needs 3-D Secure."
+    ),
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,

@@ -115,6 +115,10 @@ def test_a_success_that_comes_too_late_changes_no_status_but_a_person_hears_of_i
     payment_status = before.payment.status
 
     after = tell(before, approved(before), source)
+    if source == RESPONSE:  # which may be overtaken: the gateway is asked what holds
+        assert waits_for(after) == NextAction.ASK
+        assert after.next_action_at <= clock.now()
+        after = tell(after, approved(before), INQUIRY)
 
     assert (after.status, after.payment.status) == (status, payment_status)
     assert Alert.objects.filter(kind="late_success", object_id=after.public_id, severity="critical").exists()
