@@ -25,8 +25,8 @@ _PAYMENTS = """(
     WHERE (%(since)s::timestamptz IS NULL OR updated_at >= %(since)s::timestamptz)
         AND (%(gateway)s::uuid IS NULL OR gateway_id = %(gateway)s::uuid)
 )"""
-# Authorizations that hold, or may come to hold, money, and what a gateway did after it had been given up; less what was
-# voided, and what is being given back.
+# Authorizations that hold, or may come to hold, money, and what a gateway, asked, said to have done after it had been
+# given up; less what was voided, and what is being given back.
 _LIVE_CHARGES = """(
     SELECT id, payment_id, gateway_id, amount_minor FROM payments_attempt AS charge
     WHERE operation = 'authorize' AND status = ANY(%(live)s) AND NOT EXISTS (
@@ -39,7 +39,7 @@ _LIVE_CHARGES = """(
     WHERE operation IN ('authorize', 'capture') AND status IN ('declined', 'abandoned', 'not_sent')
         AND EXISTS (
             SELECT FROM payments_evidence AS evidence
-            WHERE evidence.attempt_id = late.id AND evidence.outcome = 'succeeded' AND evidence.source <> 'cancel'
+            WHERE evidence.attempt_id = late.id AND evidence.outcome = 'succeeded' AND evidence.source = 'inquiry'
         )
         AND NOT EXISTS (
             SELECT FROM payments_attempt AS reversal

@@ -13,6 +13,7 @@ from ledger import chart
 from ledger.selectors import balance_of
 from payments import selectors
 from payments.models import Attempt, Payment
+from payments.selfaudit import Scope, audit_books
 from payments.services.record import record_answer
 from payments.services.run import _call
 from payments.statuses import NextAction, Status
@@ -61,5 +62,6 @@ def test_a_yes_that_our_own_cancel_has_overtaken_gives_nothing_back(
     for account in (chart.suspense(attempt.gateway_id), chart.gateway_receivable(attempt.gateway_id)):
         assert balance_of(account, mode="test", currency="EUR").amount_minor == 0
     assert not Alert.objects.filter(kind="reversal_refused").exists()
+    assert [finding.code for finding in audit_books(Scope()) if not finding.is_green] == []
     attempt.refresh_from_db()
     assert (attempt.status, attempt.next_action_at) == ("abandoned", None)
