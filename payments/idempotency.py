@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
+from psycopg.errors import LockNotAvailable
 
 from checkout.kit import clock
 from checkout.settings import policy
@@ -62,16 +63,22 @@ class Claim:
 
 
 def claim(word: Claim | None, *, object_id: Any) -> None:
-    """Take the key for an object, as the first statement of the transaction that makes it. Refuses: KeyTaken.
+    """Take the key for an object, as the first statement of the transaction that makes it.
 
-    A request without a key (an operator's, a task's) claims nothing.
+    A request without a key (an operator's, a task's) claims nothing. Refuses: KeyTaken; RequestInFlight where the first
+    request with the key has not committed for as long as we wait for a lock.
     """
     if word is None:
         return
     now = clock.now()
     until = clock.seconds_from_now(policy.ANSWERING_SECONDS)
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [word.merchant_id, word.mode, word.key, word.fingerprint, object_id, until, now])
+        try:
+            cursor.execute(_CLAIM, [word.merchant_id, word.mode, word.key, word.fingerprint, object_id, until, now])
+        except OperationalError as error:
+            if isinstance(error.__cause__, LockNotAvailable):
+                raise RequestInFlight() from error
+            raise
         if cursor.rowcount == 0:
             raise KeyTaken
 

@@ -588,7 +588,7 @@ def test_whoever_writes_an_event_rings_once_it_is_committed(
     django_capture_on_commit_callbacks: Any,
 ) -> None:
     rung: list[str] = []
-    monkeypatch.setattr("checkout.kit.defer._press", rung.append)
+    monkeypatch.setattr("checkout.kit.defer._press", lambda name, patience_seconds: rung.append(name))
 
     with django_capture_on_commit_callbacks(execute=True):
         created_payment(eur(50_00))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 
 from checkout.kit import clock
 from checkout.kit.ids import uuid7
@@ -246,3 +246,22 @@ def test_keys_of_two_merchants_and_two_modes_never_meet(api: Any, merchant: Merc
 
     assert theirs.status_code == 201
     assert theirs.json()["id"] != mine
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_whose_first_request_has_not_committed_is_in_flight(
+    word: Callable[..., Claim], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = connections.create_connection("default"), connections.create_connection("default")
+    try:
+        first.set_autocommit(False)
+        monkeypatch.setattr(idempotency, "connection", first)
+        idempotency.claim(word(), object_id=uuid7())
+        monkeypatch.setattr(idempotency, "connection", second)
+        with second.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '100ms'")
+        with pytest.raises(RequestInFlight):
+            idempotency.claim(word(), object_id=uuid7())
+    finally:
+        first.close()
+        second.close()

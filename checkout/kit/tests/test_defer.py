@@ -14,6 +14,8 @@ from django.db import transaction
 from checkout.kit import defer as doorbell
 from checkout.kit.defer import defer, heard, ring
 
+pytestmark = pytest.mark.xdist_group("broker")  # one queue of one Redis, which several test processes share
+
 NAME = "tests.nobody"
 QUEUE = "reports"
 
