@@ -1,6 +1,6 @@
 """What is true of gateways now?"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -60,11 +60,6 @@ def route_or_refuse(**question: Any) -> tuple[Decision, Gateway]:
     if gateway is None:
         raise NoRoute(country=question["country"], currency=question["currency"])
     return decision, gateway
-
-
-def gateways_by_id(keys: Iterable[Any]) -> dict[Any, Gateway]:
-    """Configured gateways by key, in one query."""
-    return Gateway.objects.in_bulk(list(set(keys)))
 
 
 def enabled_gateways() -> QuerySet[Gateway]:

@@ -70,7 +70,7 @@ def merchant_balances(*, merchant_id: UUID, mode: str) -> list[Balance]:
 
 
 def entries_of_payment(payment_reference: str) -> QuerySet[JournalEntry]:
-    """The entries about one payment, the oldest first, with their postings and accounts. Two queries."""
+    """The entries about one payment, the oldest first, with their postings, accounts and owners. Two queries."""
     return _with_postings(JournalEntry.objects.filter(payment_reference=payment_reference).order_by("id"))
 
 
@@ -122,4 +122,6 @@ def _place(account: Account) -> tuple[str, int, int]:
 
 
 def _with_postings(entries: QuerySet[JournalEntry]) -> QuerySet[JournalEntry]:
-    return entries.prefetch_related(Prefetch("postings", Posting.objects.select_related("account")))
+    return entries.prefetch_related(
+        Prefetch("postings", Posting.objects.select_related("account__merchant", "account__gateway"))
+    )

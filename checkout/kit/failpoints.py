@@ -8,7 +8,6 @@ from collections.abc import Callable
 from django.conf import settings
 
 _armed: dict[str, Callable[[], None]] = {}
-_seen: set[str] = set()
 
 
 class Died(BaseException):
@@ -19,7 +18,6 @@ def reach(name: str) -> None:
     """Pass a point; whatever a test has armed there happens now."""
     if not settings.FAILPOINTS:
         return
-    _seen.add(name)
     action = _armed.get(name)
     if action is not None:
         action()
@@ -40,8 +38,3 @@ def disarm() -> None:
 def die() -> None:
     """The action of a process that is killed."""
     raise Died
-
-
-def seen() -> frozenset[str]:
-    """The points passed so far by this process."""
-    return frozenset(_seen)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Prefetch
-
 from checkout.kit.display import badge, duration, money, person, words
 from checkout.kit.ids import first_id_at, moment_of
 from checkout.kit.models import AuditEntry, PublicModel
 from checkout.kit.money import Money
 from gateways.models import GatewayCall, Notice
+from ledger import selectors as ledger_selectors
 from ledger.admin import account_name
 from ledger.models import JournalEntry, Posting
 from merchants.models import WebhookEvent
@@ -110,11 +109,7 @@ def story_of(payment: Payment) -> Story:
     refunds = list(payment.refunds.order_by("id"))
     references = [attempt.reference for attempt in attempts]
     names = [payment.public_id, *references, *(refund.public_id for refund in refunds)]
-    entries = list(
-        JournalEntry.objects.filter(payment_reference=payment.public_id)
-        .order_by("id")
-        .prefetch_related(Prefetch("postings", Posting.objects.select_related("account__merchant", "account__gateway")))
-    )
+    entries = list(ledger_selectors.entries_of_payment(payment.public_id))
     postings = [posting for entry in entries for posting in entry.postings.all()]
     moments = [
         *(_deed(entry, payment) for entry in AuditEntry.objects.filter(object_id__in=names)),
