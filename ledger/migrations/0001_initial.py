@@ -3,7 +3,7 @@
 import checkout.kit.ids
 import django.contrib.postgres.functions
 import django.db.models.deletion
-import ledger.models
+import ledger.models.journal
 from django.db import migrations, models
 
 
@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 ('body_hash', models.BinaryField(max_length=32)),
                 ('occurred_on', models.DateField()),
                 ('created_at', models.DateTimeField(db_default=django.contrib.postgres.functions.TransactionNow(), editable=False)),
-                ('xid', ledger.models.TransactionIdField(db_default=models.Func(function='pg_current_xact_id', output_field=ledger.models.TransactionIdField()), editable=False)),
+                ('xid', ledger.models.journal.TransactionIdField(db_default=models.Func(function='pg_current_xact_id', output_field=ledger.models.journal.TransactionIdField()), editable=False)),
                 ('gateway', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='journal_entries', to='gateways.gateway')),
                 ('merchant', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='journal_entries', to='merchants.merchant')),
             ],
