@@ -210,12 +210,6 @@ class _Loop:
         )
         return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
-    async def close(self) -> None:
-        for session in self.sessions.values():
-            await session.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self.loop.stop()
-
 
 class _Resolver(AbstractResolver):
     """Gives a connection the addresses of a name, all of them or none. Refuses: WebhookUrlRefused."""
@@ -255,15 +249,6 @@ def _loop() -> _Loop:
         if _current is None or _current.pid != os.getpid():
             _current = _Loop()
         return _current
-
-
-def discard_loop() -> None:
-    """Throw the event loop and its connections away: calls in flight are lost, the next one starts afresh."""
-    global _current
-    with _lock:
-        if _current is not None:
-            asyncio.run_coroutine_threadsafe(_current.close(), _current.loop)
-            _current = None
 
 
 class Sender:

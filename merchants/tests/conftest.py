@@ -2,7 +2,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from merchants import sender
+from merchants.tests.loop import discard_loop
 from merchants.tests.receiver import Receiver, receivers
 
 
@@ -11,4 +11,4 @@ def receiver() -> Iterator[Callable[..., Receiver]]:
     """`receiver()` is a merchant's server on this machine, listening; see `merchants/tests/receiver.py`."""
     with receivers() as open_receiver:
         yield open_receiver
-    sender.discard_loop()
+    discard_loop()

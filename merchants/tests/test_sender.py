@@ -21,6 +21,7 @@ from checkout.settings import policy
 from merchants import sender
 from merchants.errors import WebhookUrlRefused
 from merchants.sender import Answer, Message, Sender
+from merchants.tests.loop import discard_loop
 from merchants.tests.receiver import Receiver, Reply
 
 Open = Callable[..., Receiver]
@@ -362,7 +363,7 @@ def certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
     authority = certificate("authority", x509.BasicConstraints(ca=True, path_length=None), key.public_key())
     (tmp_path / "ca.pem").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    sender.discard_loop()
+    discard_loop()
 
     def context(name: str) -> ssl.SSLContext:
         own = ec.generate_private_key(ec.SECP256R1())

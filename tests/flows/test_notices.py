@@ -3,7 +3,9 @@
 import hashlib
 import hmac
 import json
+import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import httpx
@@ -11,6 +13,8 @@ import pytest
 
 from checkout.kit import clock
 from gateways.models import Notice
+from ledger.models import JournalEntry
+from merchants.models import WebhookEvent
 from tests.flows.conftest import Flows
 from tests.flows.shop import Shop, until
 from tests.simulation import Simulation, their_credentials
@@ -41,6 +45,42 @@ def test_notices_that_come_thrice_and_late_change_nothing(shop: Shop, simulation
     until(delivered, 15, "three notices did not arrive")
     assert Notice.objects.filter(gateway__code=shop.codes[0]).count() == 1
     assert shop.get(f"/v1/payments/{payment['id']}") == payment
+
+
+def test_a_notice_that_overtakes_the_answer_leaves_it_to_the_answer(shop: Shop, simulation: Simulation) -> None:
+    simulation.change(shop.codes[0], behaviour="slow", slow_seconds=2)
+    payment_id = shop.pay_soon()
+    applied = Notice.objects.filter(gateway__code=shop.codes[0], status="applied")
+    until(applied.exists, 10, "the notice was not dealt with")
+    assert shop.attempts(payment_id) == [("first", "authorize", "sent")]
+
+    shop.ends(payment_id, "captured")
+    assert shop.evidence(payment_id) == [("response", "succeeded")]
+    assert len(shop.charges(payment_id)) == 1
+
+
+def test_notices_told_five_times_at_once_by_many_connections_finish_each_payment_once(
+    shop: Shop, flows: Flows, simulation: Simulation
+) -> None:
+    simulation.change(shop.codes[0], behaviour="asynchronous", async_seconds=3600)
+    payments = [shop.pay_soon() for _ in range(6)]
+    rows = [shop.rows(payment_id) for payment_id in payments]
+    until(lambda: all(row.get().status == "pending" for row in rows), 10, "they are not pending")
+    references = [row.get().reference for row in rows]
+    notices = [notice_body(f"msg_{reference}", reference) for reference in references] * 5
+    random.Random(7).shuffle(notices)
+
+    simulation.calm()
+    with ThreadPoolExecutor(8) as threads:
+        sent = threads.map(lambda body: send_notice(flows, shop.codes[0], signed(shop.codes[0], body), body), notices)
+        assert {answer.status_code for answer in sent} == {200}
+
+    for payment_id in payments:
+        assert shop.ends(payment_id, "captured", within=10)["amount_captured"] == 50_00
+        told = WebhookEvent.objects.filter(object_id=payment_id).order_by("sequence").values_list("type", flat=True)
+        assert list(told) == [f"payment.{step}" for step in ("created", "processing", "authorized", "captured")]
+        assert JournalEntry.objects.filter(payment_reference=payment_id, kind="capture").count() == 1
+    assert Notice.objects.filter(notice_id__in=[f"msg_{reference}" for reference in references]).count() == 6
 
 
 @pytest.mark.parametrize("forge", ["another secret", "another body", "no signature", "an old signature"])
