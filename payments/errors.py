@@ -125,6 +125,15 @@ class CannotCancelByReference(Refusal):
         super().__init__(f"{gateway} cannot cancel this operation by its reference. Settle it by hand.")
 
 
+class GatewayReferenceTaken(Refusal):
+    """The gateway's id is that of another operation: the books were read in the wrong line."""
+
+    code = "gateway_reference_taken"
+
+    def __init__(self, *, gateway_reference: str) -> None:
+        super().__init__(f"{gateway_reference} is another attempt's operation at this gateway. Look again.")
+
+
 class NoticeNotBelieved(Refusal):
     """A message that is not signed by its gateway, is stale, or is not in the gateway's format."""
 

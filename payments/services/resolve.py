@@ -15,7 +15,7 @@ from checkout.kit.models import Approval, User
 from checkout.settings import policy
 from gateways.outcomes import DeclineCode, GatewayResult, Outcome
 from payments import selectors
-from payments.errors import AttemptNotUnknown, CannotCancelByReference
+from payments.errors import AttemptNotUnknown, CannotCancelByReference, GatewayReferenceTaken
 from payments.models import Attempt, Evidence
 from payments.services.attempts import RUN_DUE
 from payments.services.record import record_result
@@ -71,11 +71,12 @@ def request_settlement_by_hand(
 ) -> Approval:
     """Ask a second person to settle an unknown attempt as `succeeded` or `declined`, as the gateway's books show it.
 
-    Refuses: AttemptNotUnknown, AlreadyRequested.
+    Refuses: AttemptNotUnknown, AlreadyRequested, GatewayReferenceTaken.
     """
     attempt = Attempt.objects.get(pk=attempt.pk)
     if attempt.status != AttemptStatus.UNKNOWN:
         raise AttemptNotUnknown(status=attempt.status)
+    _require_free(attempt, gateway_reference)
     payload = {
         "outcome": Outcome(outcome).value,
         "gateway_reference": gateway_reference,
@@ -97,7 +98,7 @@ def request_settlement_by_hand(
 def approve_settlement_by_hand(*, approval: Approval, checker: User, actor: Actor) -> Attempt:
     """Agree that an unknown attempt ended as somebody found in the gateway's books, and record it so.
 
-    Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged, AttemptNotUnknown.
+    Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged, AttemptNotUnknown, GatewayReferenceTaken.
     """
     attempt = selectors.attempt_by_reference(approval.object_id)
     assert attempt is not None
@@ -106,6 +107,7 @@ def approve_settlement_by_hand(*, approval: Approval, checker: User, actor: Acto
     if attempt.status != AttemptStatus.UNKNOWN:
         raise AttemptNotUnknown(status=attempt.status)
     approval = approvals.approve(approval=approval, checker=checker)
+    _require_free(attempt, approval.payload["gateway_reference"])
     result = _result(approval.payload, is_sale=attempt.is_sale)
     audit.record(
         actor=actor,
@@ -134,6 +136,12 @@ def hasten_after_recovery() -> int:
             },
         )
         return int(cursor.rowcount)
+
+
+def _require_free(attempt: Attempt, gateway_reference: str) -> None:
+    others = Attempt.objects.filter(gateway_id=attempt.gateway_id, operation=attempt.operation).exclude(pk=attempt.pk)
+    if gateway_reference and others.filter(gateway_reference=gateway_reference).exists():
+        raise GatewayReferenceTaken(gateway_reference=gateway_reference)
 
 
 def _result(payload: dict[str, Any], *, is_sale: bool) -> GatewayResult:

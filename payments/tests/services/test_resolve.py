@@ -19,7 +19,7 @@ from checkout.settings import policy
 from gateways.models import Gateway
 from ledger.models import JournalEntry
 from payments import services
-from payments.errors import AttemptNotUnknown, CannotCancelByReference
+from payments.errors import AttemptNotUnknown, CannotCancelByReference, GatewayReferenceTaken
 from payments.models import Attempt, Evidence, Payment
 from payments.services.resolve import SETTLE_BY_HAND, hasten_after_recovery
 from payments.statuses import AttemptStatus, NextAction, RefundStatus, Status
@@ -332,6 +332,18 @@ def test_a_request_cannot_be_turned_to_another_attempt(
     approval.refresh_from_db()
 
     refused(other, ApprovalChanged, approval, checker)
+
+
+def test_what_is_another_operation_at_the_gateway_is_neither_asked_for_nor_agreed_to(
+    attempt: Callable[..., Attempt], ask_for: Callable[..., Approval], checker: User
+) -> None:
+    charge, other = attempt("unknown"), attempt("unknown")
+    approval = ask_for(charge, gateway_reference="ch_theirs")
+    Attempt.objects.filter(pk=other.pk).update(gateway_reference="ch_theirs")
+
+    refused(charge, GatewayReferenceTaken, approval, checker)
+    with pytest.raises(GatewayReferenceTaken):
+        ask_for(attempt("unknown"), gateway_reference="ch_theirs")
 
 
 def test_after_a_day_it_must_be_asked_for_again(
