@@ -9,7 +9,7 @@ UV := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format demo manage screenshots fuzz races chaos bench lock clean
+.PHONY: help run test check format demo manage screenshots fuzz races chaos month bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ fuzz: $(VENV)/.dev ## events in any order, for long: make fuzz EXAMPLES=300 STEP
 
 races: $(VENV)/.dev ## a hundred refunds by ten processes, again and again: make races ROUNDS=1000
 	@REFUND_ROUNDS=$(or $(ROUNDS),1000) $(PY) -m checkout.launch test -- tests/races -n 0 --timeout 7200
+
+month: $(VENV)/.runtime ## a month of books with planted errors: make month DAYS=30 PAYMENTS=100000 SEED=1
+	@exec $(PY) -m checkout.launch alone -- simulate_month $(if $(DAYS),--days $(DAYS)) $(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.dev ## measure, as ratios taken on this machine
 	@exec $(PY) -m bench

@@ -53,6 +53,11 @@ _NAVIGATION = (
         "Money",
         (
             ("Trial balance", "balance", "admin:ledger_trial_balance", "ledger.view_account"),
+            ("Reports", "summarize", "admin:ledger_reports", "ledger.view_report"),
+            ("Files", "upload_file", "admin:ledger_settlementfile_changelist", "ledger.view_settlementfile"),
+            ("Discrepancies", "rule", "admin:ledger_discrepancy_changelist", "ledger.view_discrepancy"),
+            ("Days", "event_available", "admin:ledger_closedday_changelist", "ledger.view_closedday"),
+            ("Payouts", "payments", "admin:ledger_settlementbatch_changelist", "ledger.view_settlementbatch"),
             ("Journal", "menu_book", "admin:ledger_journalentry_changelist", "ledger.view_journalentry"),
             ("Accounts", "account_balance_wallet", "admin:ledger_account_changelist", "ledger.view_account"),
             ("Self-audit", "verified", "admin:payments_auditrun_changelist", "payments.view_auditrun"),
@@ -101,8 +106,8 @@ def environment(request: HttpRequest) -> tuple[str, str]:
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """The sidebar, by job, with what this person may see."""
-    return [
+    """The sidebar, by job, with what this person may see; the one entry that this page belongs to is active."""
+    groups: list[dict[str, Any]] = [
         {
             "title": title,
             "items": [
@@ -113,6 +118,13 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         }
         for title, items in _NAVIGATION
     ]
+    entries = [entry for group in groups for entry in group["items"]]
+    index = reverse("admin:index")
+    around = [entry["link"] for entry in entries if entry["link"] != index and request.path.startswith(entry["link"])]
+    here = max(around, key=len, default=request.path)
+    for entry in entries:
+        entry["active"] = entry["link"] == here
+    return groups
 
 
 def search(request: HttpRequest, term: str) -> list[SearchResult]:

@@ -6,6 +6,7 @@ failure is never sent into the generator: the driver decides what it means.
 """
 
 import json
+import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -27,6 +28,7 @@ class Capability(StrEnum):
     CANCEL_BY_REFERENCE = "cancel_by_reference"
     VERIFICATION = "verification"  # an authorization of zero
     CHALLENGE = "challenge"  # send the customer to the card's bank (3-D Secure) or another page
+    SETTLEMENT_FILES = "settlement_files"  # list its settlement files and hand them out
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,22 @@ class HttpReply:
 
 
 @dataclass(frozen=True)
+class ListedFile:
+    """A settlement file that a gateway offers, by its own name. `sha256` is hexadecimal; None is what it does not say.
+
+    Raises ValueError for a name that is no plain file name of at most 120 ASCII characters.
+    """
+
+    name: str
+    size_bytes: int | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _FILE_NAME.fullmatch(self.name):
+            raise ValueError("not a plain file name")
+
+
+@dataclass(frozen=True)
 class Notice:
     """One message of a gateway, verified and understood.
 
@@ -117,6 +135,9 @@ class NoticeRefused(Exception):
 
 Verb = Generator[HttpRequest, HttpReply, GatewayResult]
 HealthVerb = Generator[HttpRequest, HttpReply, bool]
+ListVerb = Generator[HttpRequest, HttpReply, list[ListedFile] | None]
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}", re.ASCII)
 
 
 class Gateway:
@@ -167,6 +188,14 @@ class Gateway:
 
     def health(self) -> HealthVerb:
         """Ask whether the gateway is up. Returns True or False."""
+        raise NotImplementedError
+
+    def list_settlements(self) -> ListVerb:
+        """Ask which settlement files there are, and return them oldest first; None if no answer can be believed."""
+        raise NotImplementedError
+
+    def settlement_request(self, name: str) -> HttpRequest:
+        """What to send for one settlement file. Only an answer of status 200 is the file: its body, byte for byte."""
         raise NotImplementedError
 
     def parse_notice(self, headers: Mapping[str, str], body: bytes, now: float) -> list[Notice]:

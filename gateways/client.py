@@ -5,14 +5,17 @@ may use the database while calls are in flight. No call starts while a transacti
 """
 
 import asyncio
+import hashlib
 import os
 import queue
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -22,13 +25,15 @@ from django.db import connection
 from checkout.kit import clock
 from checkout.kit.failpoints import reach
 from checkout.settings import policy
-from gateways.base import GatewayRequest, HttpReply, HttpRequest
+from gateways.base import GatewayRequest, HttpReply, HttpRequest, ListedFile
 from gateways.errors import CalledInsideTransaction
 from gateways.models import Gateway
 from gateways.outcomes import GatewayResult, Outcome
 from gateways.registry import adapter_class
 
 log = structlog.get_logger(__name__)
+
+_PIECE_BYTES = 256 * 1024
 
 # Raised before a byte of the request was written: DNS, connection refused, TLS, connect timeout.
 _BEFORE_SENDING = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
@@ -67,7 +72,10 @@ class Account:
 
 @dataclass(frozen=True)
 class Call:
-    """One verb to be driven at one gateway. `verb` is the adapter's method, `request` is None for `health`."""
+    """One verb to be driven at one gateway: the adapter's method of that name.
+
+    `request` is None for `health`, `list_settlements` and `download_settlement`.
+    """
 
     account: Account
     verb: str
@@ -79,7 +87,7 @@ class Call:
 class Answer:
     """What came of a call. `error` is the class of transport error, `is_failure` whether it speaks against its health.
 
-    For `health`, `result` is SUCCEEDED or UNKNOWN.
+    For `health` and what has to do with settlement files, `result` is SUCCEEDED or UNKNOWN; `files` are those listed.
     """
 
     call: Call
@@ -88,6 +96,7 @@ class Answer:
     duration_ms: int
     http_status: int | None = None
     error: str = ""
+    files: tuple[ListedFile, ...] = ()
 
     @property
     def is_failure(self) -> bool:
@@ -108,6 +117,15 @@ class _Loop:
         asyncio.run_coroutine_threadsafe(self._run(call, answers), self.loop)
 
     async def _run(self, call: Call, answers: "queue.SimpleQueue[Answer | BaseException]") -> None:
+        try:
+            answers.put(await _drive(self._connected(), call))
+        except BaseException as error:  # nobody else would hear of it: whoever waits for the answer must
+            answers.put(error)
+
+    async def download(self, account: Account, file: ListedFile, path: Path) -> "Answer":
+        return await _download(self._connected(), account, file, path)
+
+    def _connected(self) -> aiohttp.ClientSession:
         if self.session is None:
             self.session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60),
@@ -115,10 +133,7 @@ class _Loop:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=["User-Agent", "Accept-Encoding"],
             )
-        try:
-            answers.put(await _drive(self.session, call))
-        except BaseException as error:  # nobody else would hear of it: whoever waits for the answer must
-            answers.put(error)
+        return self.session
 
     async def close(self) -> None:
         if self.session is not None:
@@ -197,6 +212,17 @@ def call_all(calls: Sequence[Call]) -> Iterator[Answer]:
         yield from caller.take(1.0)
 
 
+def download(*, account: Account, file: ListedFile, path: Path) -> Answer:
+    """Write a settlement file of a gateway to a path, piece by piece; what is there unless it SUCCEEDED is no file.
+
+    It has a deadline and a largest size of its own, and must have the size and the hash that the gateway listed.
+    Nothing of it is logged. Refuses: CalledInsideTransaction.
+    """
+    refuse_inside_transaction()
+    loop = _loop()
+    return asyncio.run_coroutine_threadsafe(loop.download(account, file, path), loop.loop).result()
+
+
 def refuse_inside_transaction() -> None:
     """Refuses to go on while a transaction is open; a test's own outermost block does not count."""
     blocks = connection.atomic_blocks
@@ -210,9 +236,10 @@ async def _drive(session: aiohttp.ClientSession, call: Call) -> Answer:
     http_status: int | None = None
     sent = False
     error = ""
+    files: tuple[ListedFile, ...] = ()
     try:
-        adapter = adapter_class(call.account.adapter)(call.account.secrets)
-        verb = adapter.health() if call.request is None else getattr(adapter, call.verb)(call.request)
+        method = getattr(adapter_class(call.account.adapter)(call.account.secrets), call.verb)
+        verb = method() if call.request is None else method(call.request)
         async with asyncio.timeout(_deadline_seconds(call)):
             ask = next(verb)
             while True:
@@ -222,9 +249,15 @@ async def _drive(session: aiohttp.ClientSession, call: Call) -> Answer:
                 reach("call.after_reply")
                 ask = verb.send(reply)
     except StopIteration as stop:
-        result = stop.value
-        if isinstance(result, bool):
-            result = GatewayResult(Outcome.SUCCEEDED) if result else GatewayResult.unknown("not healthy")
+        match stop.value:
+            case bool() as is_up:
+                result = GatewayResult(Outcome.SUCCEEDED) if is_up else GatewayResult.unknown("not healthy")
+            case list() as listed:
+                result, files = GatewayResult(Outcome.SUCCEEDED), tuple(listed)
+            case None:
+                result = GatewayResult.unknown("no list of files that can be believed")
+            case concluded:
+                result = concluded
     except _BEFORE_SENDING as failure:
         error = type(failure).__name__
         result = (
@@ -246,22 +279,59 @@ async def _drive(session: aiohttp.ClientSession, call: Call) -> Answer:
         duration_ms=round((time.monotonic() - began) * 1000),
         http_status=http_status,
         error=error,
+        files=files,
     )
 
 
 def _deadline_seconds(call: Call) -> float:
-    return policy.HEALTH_TIMEOUT_SECONDS if call.request is None else call.account.call_timeout_seconds
+    return policy.HEALTH_TIMEOUT_SECONDS if call.verb == "health" else call.account.call_timeout_seconds
+
+
+async def _download(session: aiohttp.ClientSession, account: Account, file: ListedFile, path: Path) -> Answer:
+    """One settlement file within its own deadline. A disk that is full is not the gateway's doing, and is raised."""
+    started_at, began = clock.now(), time.monotonic()
+    http_status: int | None = None
+    error = ""
+    ask = adapter_class(account.adapter)(account.secrets).settlement_request(file.name)
+    try:
+        async with asyncio.timeout(policy.SETTLEMENT_TIMEOUT_SECONDS), _request(session, account, ask) as response:
+            http_status = response.status
+            flaw = await _receive(response, file, path)
+    except aiohttp.ClientError as failure:
+        error, flaw = type(failure).__name__, "no connection, or it broke before the end"
+    except TimeoutError:
+        error, flaw = "Timeout", "no end in time"
+    return Answer(
+        call=Call(account=account, verb="download_settlement"),
+        result=GatewayResult.unknown(flaw) if flaw else GatewayResult(Outcome.SUCCEEDED),
+        started_at=started_at,
+        duration_ms=round((time.monotonic() - began) * 1000),
+        http_status=http_status,
+        error=error,
+    )
+
+
+async def _receive(response: aiohttp.ClientResponse, file: ListedFile, path: Path) -> str:
+    """Write a body to a path, and say what speaks against believing it."""
+    if response.status != 200:
+        return f"answered with status {response.status}"
+    digest, size = hashlib.sha256(), 0
+    with path.open("wb") as target:
+        async for piece in response.content.iter_chunked(_PIECE_BYTES):
+            size += len(piece)
+            if size > policy.MAX_SETTLEMENT_BYTES:
+                return "larger than a settlement file may be"
+            digest.update(piece)
+            target.write(piece)
+    if file.size_bytes not in (None, size):
+        return "not of the size that was listed"
+    if file.sha256 not in (None, digest.hexdigest()):
+        return "not of the hash that was listed"
+    return ""
 
 
 async def _send(session: aiohttp.ClientSession, account: Account, ask: HttpRequest) -> HttpReply:
-    async with session.request(
-        ask.method,
-        account.base_url + ask.path,
-        headers=ask.headers,
-        data=ask.body or None,
-        allow_redirects=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=account.connect_timeout_seconds),
-    ) as response:
+    async with _request(session, account, ask) as response:
         body = await response.content.read(policy.MAX_REPLY_BYTES + 1)
         while len(body) <= policy.MAX_REPLY_BYTES and not response.content.at_eof():
             body += await response.content.read(policy.MAX_REPLY_BYTES + 1 - len(body))
@@ -269,3 +339,16 @@ async def _send(session: aiohttp.ClientSession, account: Account, ask: HttpReque
             raise aiohttp.ClientPayloadError("the answer is too long")
         headers = {name.lower(): value for name, value in response.headers.items()}
         return HttpReply(http_status=response.status, headers=headers, body=body)
+
+
+def _request(
+    session: aiohttp.ClientSession, account: Account, ask: HttpRequest
+) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    return session.request(
+        ask.method,
+        account.base_url + ask.path,
+        headers=ask.headers,
+        data=ask.body or None,
+        allow_redirects=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=account.connect_timeout_seconds),
+    )

@@ -24,5 +24,13 @@ class GatewayStopped(Refusal):
         super().__init__(f"{gateway} is stopped until somebody has looked into its books. Try again later.")
 
 
+class DownloadFailed(Exception):
+    """A settlement file, or the list of them, could not be had. The message is ours and safe to log."""
+
+    def __init__(self, *, gateway: str, what: str, reason: str) -> None:
+        self.gateway, self.what, self.reason = gateway, what, reason
+        super().__init__(f"{gateway}: {what}: {reason}.")
+
+
 class CalledInsideTransaction(RuntimeError):
     """A gateway was to be called while a database transaction is open: a mistake of ours, never a user's."""

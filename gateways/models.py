@@ -15,7 +15,9 @@ from checkout.kit.modes import Mode
 from checkout.kit.money import CURRENCY_DECIMALS
 from checkout.settings import policy
 from gateways.outcomes import Outcome
-from gateways.registry import adapter_choices
+from gateways.registry import adapter_choices, adapter_class
+
+_SHORTEST_SECRET = 8
 
 code_validator = RegexValidator("^[a-z][a-z0-9-]{0,38}[a-z0-9]$", "Lower-case letters, digits and dashes.")
 
@@ -109,6 +111,15 @@ class Gateway(PublicModel):
         """The decrypted credentials, by field name. Never shown."""
         value: dict[str, str] = json.loads(self.credentials or "{}")
         return value
+
+    def without_secrets(self, text: str) -> str:
+        """A text of the gateway's without our secret credentials there; one that is too short could be any word."""
+        kept = self.secrets
+        for field in adapter_class(self.adapter).credentials:
+            secret = kept.get(field.name, "")
+            if field.is_secret and len(secret) >= _SHORTEST_SECRET:
+                text = text.replace(secret, "…")
+        return text
 
     def clean(self) -> None:
         unknown = sorted(set(self.currencies or []) - set(CURRENCY_DECIMALS))
@@ -237,3 +248,26 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.gateway_id} {self.notice_id}"
+
+
+class ObservedFee(models.Model):
+    """What a gateway really charged for the payments whose settlement was matched on one day, in one currency."""
+
+    gateway = models.ForeignKey(Gateway, on_delete=models.PROTECT, related_name="observed_fees", db_index=False)
+    currency = models.CharField(max_length=3)
+    on = models.DateField()
+    charge_count = models.BigIntegerField(default=0)
+    gross_minor = models.BigIntegerField(default=0)
+    fee_minor = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["gateway", "currency", "-on"]
+        constraints = [models.UniqueConstraint(fields=["gateway", "currency", "on"], name="observed_fee_once")]
+
+    def __str__(self) -> str:
+        return f"{self.gateway_id} {self.currency} {self.on}: {self.effective_bps} bps"
+
+    @property
+    def effective_bps(self) -> int:
+        """All that was charged, the fixed parts too, as a share of what was taken, in basis points."""
+        return round(self.fee_minor * 10_000 / self.gross_minor) if self.gross_minor else 0

@@ -1,7 +1,11 @@
 """What can be done about gateways?"""
 
 import json
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 from django.db import transaction
@@ -11,8 +15,20 @@ from checkout.kit import alerts, audit, clock
 from checkout.kit.actors import Actor
 from checkout.settings import policy
 from gateways import client, selectors
+from gateways.base import Capability
 from gateways.client import Account, Answer, Call
-from gateways.models import Gateway, GatewayCall, HealthCheck, Region, RegionGateway
+from gateways.errors import DownloadFailed
+from gateways.models import Gateway, GatewayCall, HealthCheck, ObservedFee, Region, RegionGateway
+from gateways.outcomes import Outcome
+from gateways.registry import adapter_class
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """A settlement file by the gateway's name for it, complete. It lies at its path until the next one is asked for."""
+
+    name: str
+    path: Path
 
 
 def call_record(answer: Answer) -> GatewayCall:
@@ -88,6 +104,49 @@ def check_health(*, gateways: Iterable[Gateway] | None = None) -> list[HealthChe
     targets = list(selectors.enabled_gateways() if gateways is None else gateways)
     calls = [Call(account=Account.of(gateway), verb="health") for gateway in targets]
     return [note_check(answer=answer) for answer in client.call_all(calls)]
+
+
+def download_settlements(gateway: Gateway, known: Collection[str]) -> Iterator[Downloaded]:
+    """Fetch the settlement files that are not `known` by name, oldest first; none where a gateway has no such thing.
+
+    Whatever can be had is, and then the first failure is raised: DownloadFailed. Refuses: CalledInsideTransaction.
+    """
+    if Capability.SETTLEMENT_FILES not in adapter_class(gateway.adapter).capabilities:
+        return
+    account = Account.of(gateway)
+    (listing,) = client.call_all([Call(account=account, verb="list_settlements")])
+    failures = [] if _is_had(listing) else [("the list of files", listing)]
+    with tempfile.TemporaryDirectory(prefix="settlement-") as folder:
+        path = Path(folder, "file")
+        for file in listing.files:
+            if file.name not in known:
+                answer = client.download(account=account, file=file, path=path)
+                if _is_had(answer):
+                    yield Downloaded(file.name, path)
+                else:
+                    failures.append((file.name, answer))
+    if failures:
+        what, answer = failures[0]
+        raise DownloadFailed(gateway=gateway.code, what=what, reason=answer.result.detail)
+
+
+def _is_had(answer: Answer) -> bool:
+    call_record(answer).save()
+    return answer.result.outcome is Outcome.SUCCEEDED
+
+
+def note_observed_fees(*, gateway: Gateway, on: date, charged: Iterable[tuple[str, int, int, int]]) -> None:
+    """Add what a gateway charged for payments whose settlement has just been matched, in the caller's transaction.
+
+    `charged` says by currency how many they were, and what they and their fees sum to in minor units.
+    """
+    for currency, count, gross_minor, fee_minor in charged:
+        ObservedFee.objects.get_or_create(gateway=gateway, currency=currency, on=on)
+        ObservedFee.objects.filter(gateway=gateway, currency=currency, on=on).update(
+            charge_count=F("charge_count") + count,
+            gross_minor=F("gross_minor") + gross_minor,
+            fee_minor=F("fee_minor") + fee_minor,
+        )
 
 
 def forget_old_health_checks() -> int:

@@ -133,6 +133,15 @@ def kinds_owned_by(owner: Owner) -> list[str]:
     return [kind.value for kind, row in CHART.items() if row.owner is owner]
 
 
+# Whether the accounts of an owner name a merchant, a gateway and a holder.
+_NAMED = {
+    Owner.PLATFORM: (False, False, False),
+    Owner.MERCHANT: (True, False, False),
+    Owner.GATEWAY: (False, True, False),
+    Owner.HOLDER: (True, False, True),
+}
+
+
 @dataclass(frozen=True)
 class AccountKey:
     """Which account, but for its mode and currency: those come with the entry that is posted."""
@@ -141,6 +150,12 @@ class AccountKey:
     merchant_id: UUID | None = None
     gateway_id: UUID | None = None
     holder: str = ""
+
+
+def is_in_chart(key: AccountKey) -> bool:
+    """Whether a key names the owner that the chart says such an account has, and nobody else."""
+    named = (key.merchant_id is not None, key.gateway_id is not None, bool(key.holder))
+    return named == _NAMED[CHART[key.kind].owner]
 
 
 def bank() -> AccountKey:
@@ -156,6 +171,16 @@ def gateway_receivable(gateway_id: UUID) -> AccountKey:
 def gateway_in_transit(gateway_id: UUID) -> AccountKey:
     """What a gateway says it has paid out and the bank has not seen."""
     return AccountKey(AccountKind.GATEWAY_IN_TRANSIT, gateway_id=gateway_id)
+
+
+def gateway_reserve(gateway_id: UUID) -> AccountKey:
+    """What a gateway holds back of what it owes us."""
+    return AccountKey(AccountKind.GATEWAY_RESERVE, gateway_id=gateway_id)
+
+
+def dispute_receivable(gateway_id: UUID) -> AccountKey:
+    """What a gateway has charged back and may give again."""
+    return AccountKey(AccountKind.DISPUTE_RECEIVABLE, gateway_id=gateway_id)
 
 
 def gateway_fee(gateway_id: UUID) -> AccountKey:
@@ -188,6 +213,31 @@ def refund_in_flight(merchant_id: UUID) -> AccountKey:
     return AccountKey(AccountKind.REFUND_IN_FLIGHT, merchant_id=merchant_id)
 
 
+def merchant_dispute_hold(merchant_id: UUID) -> AccountKey:
+    """What is held from a merchant until a dispute is decided."""
+    return AccountKey(AccountKind.MERCHANT_DISPUTE_HOLD, merchant_id=merchant_id)
+
+
+def payout_in_transit(merchant_id: UUID) -> AccountKey:
+    """What has been paid out to a merchant and not left our bank account."""
+    return AccountKey(AccountKind.PAYOUT_IN_TRANSIT, merchant_id=merchant_id)
+
+
+def wallet(merchant_id: UUID, holder: str) -> AccountKey:
+    """What a merchant's customer has in a wallet."""
+    return AccountKey(AccountKind.WALLET, merchant_id=merchant_id, holder=holder)
+
+
+def wallet_held(merchant_id: UUID, holder: str) -> AccountKey:
+    """What is set aside in a wallet for a payment."""
+    return AccountKey(AccountKind.WALLET_HELD, merchant_id=merchant_id, holder=holder)
+
+
+def gift_card(merchant_id: UUID, holder: str) -> AccountKey:
+    """What is left on a merchant's gift card."""
+    return AccountKey(AccountKind.GIFT_CARD, merchant_id=merchant_id, holder=holder)
+
+
 def platform_fee() -> AccountKey:
     """What the platform has earned on payments."""
     return AccountKey(AccountKind.PLATFORM_FEE)
@@ -196,3 +246,43 @@ def platform_fee() -> AccountKey:
 def tax_payable() -> AccountKey:
     """Tax that the platform has collected on its fees."""
     return AccountKey(AccountKind.TAX_PAYABLE)
+
+
+def fx_position() -> AccountKey:
+    """Our open position in a currency."""
+    return AccountKey(AccountKind.FX_POSITION)
+
+
+def dispute_fee_recovery() -> AccountKey:
+    """What merchants have paid us for dispute fees."""
+    return AccountKey(AccountKind.DISPUTE_FEE_RECOVERY)
+
+
+def payout_fee() -> AccountKey:
+    """What the platform has earned on payouts."""
+    return AccountKey(AccountKind.PAYOUT_FEE)
+
+
+def fx_spread() -> AccountKey:
+    """What the platform has earned on conversions."""
+    return AccountKey(AccountKind.FX_SPREAD)
+
+
+def dispute_fee() -> AccountKey:
+    """What gateways have charged for disputes."""
+    return AccountKey(AccountKind.DISPUTE_FEE)
+
+
+def bank_fee() -> AccountKey:
+    """What the bank has charged."""
+    return AccountKey(AccountKind.BANK_FEE)
+
+
+def write_off() -> AccountKey:
+    """Differences that we have given up."""
+    return AccountKey(AccountKind.WRITE_OFF)
+
+
+def rounding() -> AccountKey:
+    """Differences of a minor unit."""
+    return AccountKey(AccountKind.ROUNDING)

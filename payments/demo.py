@@ -31,6 +31,13 @@ GATEWAYS = (
     ("west", "Westcoast Cards", "simulator_xml", {"north-america": 1}),
     ("spare", "Spare", "simulator_json", {"europe": 3, "north-america": 3, "asia-pacific": 3, "everywhere-else": 3}),
 )
+SETTLEMENT_FORMATS = {
+    "north": "checkout-1",
+    "south": "adyen-settlement-details",
+    "east": "stripe-itemized",
+    "west": "adyen-settlement-details",
+    "spare": "checkout-1",
+}
 REGIONS = (
     (
         "europe",
@@ -130,6 +137,9 @@ def _simulation(gateway: Gateway, public_url: str) -> dict[str, Any]:
         "dialect": gateway.data_format,
         "port": int(gateway.base_url.rsplit(":", 1)[1]),
         "notice_url": f"{public_url}/v1/notices/{gateway.code}",
+        "settlement_format": SETTLEMENT_FORMATS[gateway.code],
+        "fee_bps": gateway.fee_bps,
+        "fee_fixed_minor": gateway.fee_fixed_minor,
         **kept,
     }
 

@@ -134,6 +134,16 @@ class GatewayReferenceTaken(Refusal):
         super().__init__(f"{gateway_reference} is another attempt's operation at this gateway. Look again.")
 
 
+class RefundNotAdoptable(Refusal):
+    """What a settlement line says cannot be a refund of this payment, or is known already."""
+
+    code = "refund_not_adoptable"
+    http_status = 422
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(f"This refund cannot be adopted: {reason}.")
+
+
 class NoticeNotBelieved(Refusal):
     """A message that is not signed by its gateway, is stale, or is not in the gateway's format."""
 

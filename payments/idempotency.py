@@ -15,6 +15,7 @@ from django.db import OperationalError, connection
 from psycopg.errors import LockNotAvailable
 
 from checkout.kit import clock
+from checkout.kit.durable import durable
 from checkout.settings import policy
 from payments.errors import IdempotencyKeyReused, RequestInFlight
 from payments.models import IdempotencyKey
@@ -98,6 +99,7 @@ def earlier(word: Claim) -> IdempotencyKey | None:
     return row
 
 
+@durable("freeze")
 def freeze(word: Claim, *, http_status: int, body: str) -> tuple[int, str]:
     """Keep the final answer under the key and return what is kept: the first frozen answer wins.
 
@@ -117,6 +119,7 @@ def freeze(word: Claim, *, http_status: int, body: str) -> tuple[int, str]:
     return row.http_status or http_status, row.body
 
 
+@durable("freeze_refusal")
 def freeze_refusal(word: Claim, *, http_status: int, body: str) -> IdempotencyKey | None:
     """Keep the answer to a request that made no object; returns the row of whoever took the key meanwhile, if anybody.
 

@@ -248,6 +248,7 @@ class Evidence(models.Model):
         CANCEL = "cancel"  # the answer to cancel-by-reference
         LEASE = "lease"  # whoever sent it never came back
         OPERATOR = "operator"  # two people who looked at what the gateway's own books say
+        SETTLEMENT = "settlement"  # a line of the gateway's settlement file
 
     attempt = models.ForeignKey(Attempt, on_delete=models.PROTECT, related_name="evidence")
     at = models.DateTimeField()

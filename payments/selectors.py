@@ -15,6 +15,9 @@ from checkout.kit.money import Money
 from checkout.settings import policy
 from gateways.base import Capability
 from gateways.registry import adapter_class
+from gateways.settlements import LineKind
+from ledger.models import SettlementLine
+from ledger.reconciliation import selectors as settlements
 from merchants.models import WebhookDelivery
 from merchants.statuses import DeliveryStatus
 from payments.models import Attempt, AuditRun, Payment, Refund
@@ -93,7 +96,8 @@ def authorization_of(payment: Payment) -> Attempt | None:
 
 
 def capturable(payment: Payment) -> Money:
-    """What can be captured now: reserved, less captured, less captures in flight; nothing beside a void in flight.
+    """What can be captured now: reserved, less captured, less captures in flight; nothing beside a void in flight, and
+    nothing once the reservation's time is over.
 
     One query; expects the payment to be locked where the answer is acted upon.
     """
@@ -101,7 +105,8 @@ def capturable(payment: Payment) -> Money:
         captures=Sum("amount_minor", filter=Q(operation=Operation.CAPTURE), default=0),
         voids=Count("id", filter=Q(operation=Operation.VOID)),
     )
-    if flight["voids"] or payment.status not in (Status.AUTHORIZED, Status.CAPTURED):
+    is_over = payment.expires_at is not None and payment.expires_at <= clock.now()
+    if flight["voids"] or is_over or payment.status not in (Status.AUTHORIZED, Status.CAPTURED):
         return Money(0, payment.currency)
     return Money(payment.authorized_minor - payment.captured_minor - flight["captures"], payment.currency)
 
@@ -181,6 +186,16 @@ def attempts_by_reference(references: Iterable[str]) -> dict[str, Attempt]:
     keys = [parse_public_id(Attempt.PUBLIC_PREFIX, reference) for reference in references]
     found = Attempt.objects.in_bulk([key for key in keys if key is not None])
     return {attempt.reference: attempt for attempt in found.values()}
+
+
+def payment_of_line(line: SettlementLine) -> Payment | None:
+    """The payment that a line of a gateway's file seems to be about, by our reference or the gateway's."""
+    charge = settlements.item_of(line, kind=LineKind.CHARGE)
+    key = parse_public_id(Payment.PUBLIC_PREFIX, charge.entry.payment_reference) if charge else None
+    if key is None:
+        attempt = attempt_by_reference(line.reference)
+        key = attempt.payment_id if attempt and attempt.gateway_id == line.gateway_id else None
+    return Payment.objects.filter(pk=key).first() if key else None
 
 
 def last_audit_run(*, green_in: str = "") -> AuditRun | None:

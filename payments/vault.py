@@ -10,7 +10,6 @@ from typing import Any
 from django.conf import settings
 
 from checkout.kit import clock
-from checkout.kit.card_numbers import holds_card_number, holds_verification_value
 from checkout.kit.fields import keyed_hash
 from checkout.settings import policy
 from gateways.base import CardData
@@ -26,30 +25,11 @@ _BRANDS = (
     ("jcb", re.compile(r"35(2[89]|[3-8])")),
     ("unionpay", re.compile(r"62")),
 )
-_TRACK = re.compile(r"%B\d{12,19}\^|;\d{12,19}=", re.ASCII)
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", re.ASCII)
 
 
 def brand_of(number: str) -> str:
     """The card scheme that a number's first digits belong to, or "unknown"."""
     return next((brand for brand, pattern in _BRANDS if pattern.match(number)), "unknown")
-
-
-def holds_sensitive_data(text: str) -> bool:
-    """Whether a free text contains what belongs nowhere but the vault: a card's number, verification value or magnetic
-    track, or an IBAN."""
-    return (
-        holds_card_number(text)
-        or holds_verification_value(text)
-        or bool(_TRACK.search(text))
-        or any(map(_is_iban, _IBAN.findall(text)))
-    )
-
-
-def _is_iban(text: str) -> bool:
-    """ISO 13616: country and check digits moved to the end, letters as numbers, modulo 97."""
-    compact = text.replace(" ", "")
-    return int("".join(str(int(character, 36)) for character in compact[4:] + compact[:4])) % 97 == 1
 
 
 def fingerprint_of(number: str) -> str:

@@ -65,6 +65,20 @@ class Simulation:
         totals: dict[str, dict[str, int]] = self._ask("GET", f"/book/{code}/totals")
         return totals
 
+    def settle(self, code: str, **wanted: Any) -> dict[str, Any] | None:
+        """Issue a settlement file of all that is final and in none yet, and describe it; None if that is nothing.
+
+        `until`, `plant` and `seed` are as in `gateways.simulator.control`.
+        """
+        issued: dict[str, Any] | None = self._ask("POST", f"/settlements/{code}", wanted)
+        return issued
+
+    def settlement(self, code: str, name: str) -> bytes:
+        """A settlement file, byte for byte."""
+        with urllib.request.urlopen(f"{self.url}/settlements/{code}/{name}", timeout=10) as answer:
+            content: bytes = answer.read()
+        return content
+
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         request = urllib.request.Request(
             self.url + path,

@@ -12,6 +12,7 @@ from checkout.kit import clock
 from checkout.kit.alerts import raise_alert
 from checkout.kit.models import Approval, User
 from gateways.models import Gateway, HealthCheck, Notice
+from ledger.models import ReportSubscription
 from merchants.models import Merchant, WebhookDelivery, WebhookEndpoint, WebhookEvent
 from payments.models import AuditRun
 from payments.services import refund_payment
@@ -74,6 +75,7 @@ def a_day(
         maker=User.objects.create_user("maker"),
         expires_at=clock.seconds_from_now(60),
     )
+    ReportSubscription.objects.create(report="revenue", period="yesterday", format="csv", mode="test")
 
 
 @pytest.mark.parametrize("role", EVERYBODY)

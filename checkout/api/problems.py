@@ -61,7 +61,7 @@ def problem(
         "status": http_status,
         "code": code,
         "detail": detail or _TITLES.get(http_status, "Error"),
-        "instance": request.path[:200],
+        "instance": scrub(request.path)[:200],  # in this order: what is cut off is not known any more
         "request_id": getattr(request, "request_id", ""),
     }
     if errors:
@@ -148,7 +148,7 @@ def _flatten(detail: Any, path: str = "") -> Any:
     """The leaves of a serializer's error tree, each as {param, code, message}."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            step = "" if name == "non_field_errors" else str(name)[:60]
+            step = "" if name == "non_field_errors" else scrub(str(name))[:60]
             yield from _flatten(inner, f"{path}.{step}".strip("."))
     elif isinstance(detail, list):
         for inner in detail:

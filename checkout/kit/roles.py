@@ -7,7 +7,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     "Operations": ("view", "change_gateway", "change_region", "change_regiongateway", "add_regiongateway")
     + ("delete_regiongateway", "capture_payment", "cancel_payment", "refund_payment", "change_alert")
     + ("change_attempt", "change_approval", "change_webhookendpoint"),
-    "Finance": ("view", "refund_payment", "change_approval"),
+    "Finance": ("view", "refund_payment", "change_approval", "add_reportsubscription", "change_reportsubscription")
+    + ("add_settlementfile", "change_discrepancy", "change_closedday"),
     "Read-only": ("view",),
 }
 

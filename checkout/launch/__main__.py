@@ -1,10 +1,11 @@
-"""`python -m checkout.launch run | test [-- pytest arguments] | demo | manage [-- command and arguments] | secrets`"""
+"""`python -m checkout.launch run | test | demo | manage | alone | secrets`; what is run gets what follows `--`."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from checkout.launch import keys
+from checkout.launch.alone import alone
 from checkout.launch.demo import demo
 from checkout.launch.errors import LaunchError
 from checkout.launch.run import run
@@ -22,6 +23,8 @@ def main() -> int:
     stories = commands.add_parser("demo", help="tell a story of payments on the platform that runs")
     management = commands.add_parser("manage", help="run a management command on the platform that runs")
     management.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="for manage.py, after --")
+    single = commands.add_parser("alone", help="run a management command on a private database, thrown away afterwards")
+    single.add_argument("arguments", nargs="+", metavar="ARGUMENT", help="for manage.py, after --")
     for command in (stories, management):
         command.add_argument("--run-file", type=Path, default=RUN_FILE, help="where the platform says what it is")
     commands.add_parser("secrets", help="print new secrets in the form of a .env file")
@@ -31,6 +34,8 @@ def main() -> int:
             run()
         elif arguments.command == "test":
             return test(arguments.arguments)
+        elif arguments.command == "alone":
+            return alone(arguments.arguments)
         elif arguments.command == "demo":
             return demo(Running(arguments.run_file))
         elif arguments.command == "manage":

@@ -118,6 +118,9 @@ else:
     DATABASES["default"]["CONN_MAX_AGE"] = 600
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Settlement files that somebody puts here are taken in: in `<gateway code>/`, bank statements in `bank/`.
+SETTLEMENT_FOLDER = env("SETTLEMENT_FOLDER", default=str(VAR_DIR / "settlement"))
+
 # Whether an endpoint in test mode may be on this machine, over plain http: for whoever develops one.
 WEBHOOK_ALLOW_LOOPBACK = False
 FAILPOINTS = False  # only the test settings let a test reach into an act
@@ -171,12 +174,53 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 30.0,
         "options": {"expires": 30},
     },
+    "send the reports that are due": {
+        "task": "ledger.send_reports",
+        "schedule": policy.REPORT_SEND_TICK_SECONDS,
+        "options": {"expires": policy.REPORT_SEND_TICK_SECONDS},
+    },
     "forget events that merchants were told of long ago": {
         "task": "merchants.forget_old_events",
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "sum up the ledger": {
+        "task": "ledger.summarize",
+        "schedule": policy.SUMMARIZE_SECONDS,
+        "options": {"expires": policy.SUMMARIZE_SECONDS},
+    },
+    "seal the ledger": {
+        "task": "ledger.seal",
+        "schedule": policy.SEAL_SECONDS,
+        "options": {"expires": policy.SEAL_SECONDS},
+    },
+    "import settlement files": {
+        "task": "ledger.import_files",
+        "schedule": policy.SETTLEMENT_TICK_SECONDS,
+        "options": {"expires": policy.SETTLEMENT_TICK_SECONDS},
+    },
+    "look into the folder for settlement files": {
+        "task": "ledger.collect_files",
+        "schedule": policy.SETTLEMENT_TICK_SECONDS,
+        "options": {"expires": policy.SETTLEMENT_TICK_SECONDS},
+    },
+    "fetch settlement files": {
+        "task": "ledger.fetch_settlements",
+        "schedule": policy.SETTLEMENT_FETCH_SECONDS,
+        "options": {"expires": policy.SETTLEMENT_FETCH_SECONDS},
+    },
+    "reconcile": {
+        "task": "ledger.reconcile_all",
+        "schedule": policy.RECONCILE_SECONDS,
+        "options": {"expires": policy.RECONCILE_SECONDS},
+    },
 }
+
+# --- E-mail: to the people of the desk only ------------------------------------------------------------------------
+# Unset, nothing can be sent, and what wants to be says so.
+vars().update(env.email("EMAIL_URL", default="dummymail://"))
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env("EMAIL_FROM", default="checkout@localhost")
 
 # --- The API ------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

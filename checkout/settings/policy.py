@@ -20,6 +20,8 @@ CONNECT_TIMEOUT_SECONDS = 2.0
 CALL_TIMEOUT_SECONDS = 9.0  # one gateway call in all; the lease below must outlast it and the recording after it
 LEASE_SECONDS = 20.0
 MAX_REPLY_BYTES = 256 * 1024
+SETTLEMENT_TIMEOUT_SECONDS = 120.0  # one settlement file, from asking for it to its last byte
+MAX_SETTLEMENT_BYTES = 512 * 1024 * 1024  # some three million lines; beyond it something is wrong
 BATCH_COUNT = 50  # attempts claimed at once
 MAX_CALLS = 150  # in flight per worker process
 MAX_CALLS_PER_GATEWAY = 32  # of them; beyond it nothing new is claimed for that gateway, so a slow one takes not all
@@ -86,6 +88,43 @@ KEY_LAST_USED_RESOLUTION_SECONDS = 60
 # --- Money of merchants -------------------------------------------------------------------------------------------
 REFUND_BEYOND_AVAILABLE = True  # the shortfall becomes what the merchant owes us, visibly
 RELEASE_AT_CAPTURE = True  # captured money may be used at once, not only when the gateway settles
+
+# --- Settlement ---------------------------------------------------------------------------------------------------
+SETTLEMENT_CHUNK_BYTES = 1024 * 1024  # a file is received and kept in pieces of this size
+SETTLEMENT_LINES_PER_COMMIT = 20_000  # lines imported in one transaction, a second or two of work
+SETTLEMENT_LEASE_SECONDS = 180.0  # an import that showed no progress for so long was killed: somebody else goes on
+SETTLEMENT_STATEMENT_SECONDS = 600.0  # one statement over a file of millions of lines, where nobody waits
+SETTLEMENT_ERRORS_KEPT = 500  # of one file; more are counted only
+SETTLEMENT_BATCHES = 10_000  # payouts named in one file; beyond it the column was misread
+SETTLEMENT_AMOUNT_MINOR = 10**15  # of one line: sums of millions of them still are numbers that the database holds
+SETTLEMENT_LINE_DAYS = 550  # a line older than a year and a half is a misread date: no scheme disputes that late
+SETTLEMENT_TICK_SECONDS = 60.0  # how often somebody looks for files that wait, and into the folder
+SETTLEMENT_FETCH_SECONDS = 3600.0  # how often gateways are asked for new files
+RECONCILE_SECONDS = 3600.0  # what waits grows older without any new file
+SETTLEMENT_FOLDER_QUIET_SECONDS = 10.0  # a file in the folder that changed since may not be written to its end yet
+TOLERANCE_MINOR = 1  # a difference of rounding, in minor units of gross, fee and net
+DATE_SLACK_DAYS = 2  # a gateway's day may begin and end elsewhere, and it may book a day late
+TIMING_DAYS = 3  # after which what a gateway's files should have named by now is missing there
+BANK_CREDIT_DAYS = 5  # a payout takes up to two banking days, and a weekend may lie between
+RESOLUTION_LIMIT_MINOR = 100_00  # what one person alone may post to explain differences, in minor units
+RESOLUTION_COUNT = 5_000  # differences resolved at once
+CHARGEBACK_FEE_RECHARGED = True  # what the gateway charges for a dispute, its merchant bears
+
+# --- Books --------------------------------------------------------------------------------------------------------
+RECORD_LAG_SECONDS = 10.0  # a transaction that begins is seen by others a moment later; far more than that moment
+SUMMARIZE_SECONDS = 3600.0  # what was recorded since then is added up by whoever asks
+SEAL_SECONDS = 3600.0  # what is younger could be changed unseen by whoever rules the database
+
+# --- Reports ------------------------------------------------------------------------------------------------------
+REPORT_PAGE_SECONDS = 15.0  # one query of a report that somebody waits for: with its writing, below the server's 27 s
+REPORT_SECONDS = 300.0  # the same where nobody waits: on a command line, or by e-mail
+REPORT_PAGE_ROWS = 200  # shown on a page; its totals are of all rows
+REPORT_DOWNLOAD_ROWS = 100_000  # exported from a page; what is longer is written by the command
+REPORT_ATTACHMENT_BYTES = 5 * 1024 * 1024  # many mail servers refuse messages over 10 MB, and these grow by a third
+REPORT_SEND_SECONDS = 840  # one run of sending; a report that takes longer is not for e-mail
+REPORT_SEND_LEASE_SECONDS = 900.0  # outlasts a run: a worker that took a report and died is followed after so long
+REPORT_SEND_RETRY_SECONDS = 300.0  # a mail server that refused is asked again
+REPORT_SEND_TICK_SECONDS = 60.0  # how often somebody looks which report is due
 
 # --- Requests -----------------------------------------------------------------------------------------------------
 MAX_BODY_BYTES = 64 * 1024

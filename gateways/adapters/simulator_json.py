@@ -21,6 +21,8 @@ from gateways.base import (
     HealthVerb,
     HttpReply,
     HttpRequest,
+    ListedFile,
+    ListVerb,
     Notice,
     NoticeRefused,
     Verb,
@@ -35,6 +37,7 @@ _TOLERANCE_SECONDS = 300
 _LARGEST_NOTICE_BYTES = 64 * 1024
 _SIGNATURE = re.compile(r"t=([0-9]{1,12})((?:,v1=[0-9a-f]{64}){1,8})", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,80}", re.ASCII)
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?([/?#][!-~]*)?", re.ASCII)
 _LONGEST_ADDRESS = 2000
 
@@ -133,6 +136,19 @@ class SimulatorJson(Gateway):
         """Ask whether the gateway is up."""
         reply = yield HttpRequest("GET", "/v1/health", self._headers())
         return reply.http_status == 200 and reply.json().get("status") == "ok"
+
+    def list_settlements(self) -> ListVerb:
+        """Ask which settlement files there are: the newest thousand."""
+        reply = yield HttpRequest("GET", "/v1/settlements", self._headers())
+        listed = reply.json().get("data")
+        if reply.http_status != 200 or not isinstance(listed, list):
+            return None
+        files = [file for document in listed if isinstance(document, dict) and (file := _listed(document))]
+        return files if len(files) == len(listed) else None
+
+    def settlement_request(self, name: str) -> HttpRequest:
+        """What to send for one settlement file."""
+        return HttpRequest("GET", f"/v1/settlements/{_segment(name)}", {**self._headers(), "Accept": "text/csv"})
 
     def parse_notice(self, headers: Mapping[str, str], body: bytes, now: float) -> list[Notice]:
         """Verify and read one message; several signatures are allowed, one must be right. Raises NoticeRefused.
@@ -255,6 +271,16 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _segment(text: str) -> str:
     return quote(text, safe="")
+
+
+def _listed(document: Mapping[str, Any]) -> ListedFile | None:
+    size, digest = document.get("size"), _text(document, "sha256")
+    if type(size) is not int or size < 0 or not _DIGEST.fullmatch(digest):
+        return None
+    try:
+        return ListedFile(_text(document, "name"), size, digest)
+    except ValueError:
+        return None
 
 
 def _text(document: Mapping[str, Any], name: str) -> str:

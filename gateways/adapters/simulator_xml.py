@@ -25,6 +25,8 @@ from gateways.base import (
     HealthVerb,
     HttpReply,
     HttpRequest,
+    ListedFile,
+    ListVerb,
     Notice,
     NoticeRefused,
     Verb,
@@ -51,6 +53,7 @@ _RESPONSE_SIGNED = (
     "currency",
     "action-url",
 )
+_SETTLEMENTS_SIGNED = ("order-ref", "result-code", "files")
 _NOTICE_SIGNED = ("notification-id", "timestamp", "merchant-id", *_RESPONSE_SIGNED[1:])
 
 _OPERATIONS = {"authorize": "authorization", "capture": "capture", "void": "reversal", "refund": "refund"}
@@ -62,6 +65,7 @@ _TOLERANCE_SECONDS = 300
 _LARGEST_DOCUMENT_BYTES = 256 * 1024
 _DEEPEST_ELEMENT = 8
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,80}", re.ASCII)
+_LISTED_FILE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63}) ([0-9]{1,15}) ([0-9a-f]{64})", re.ASCII)
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?([/?#][!-~]*)?", re.ASCII)
 _LONGEST_ADDRESS = 2000
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
@@ -83,6 +87,7 @@ class SimulatorXml(Gateway):
             Capability.CANCEL_BY_REFERENCE,
             Capability.VERIFICATION,
             Capability.CHALLENGE,
+            Capability.SETTLEMENT_FILES,
         }
     )
     currencies = frozenset(
@@ -163,6 +168,22 @@ class SimulatorXml(Gateway):
         """Ask whether the gateway is up."""
         fields = self._answer((yield self._ask("ping", "ping")), "ping", "ping")
         return fields is not None and fields["result-code"] == "00"
+
+    def list_settlements(self) -> ListVerb:
+        """Ask which settlement files there are: the newest thousand."""
+        reply = yield self._ask("settlements", "settlements")
+        fields = _read(reply.body, "settlements", _SETTLEMENTS_SIGNED, self.secrets["signing_key"])
+        if reply.http_status != 200 or fields is None:
+            return None
+        if (fields["order-ref"], fields["result-code"]) != ("settlements", "00"):
+            return None
+        lines = fields["files"].splitlines()
+        files = [ListedFile(match[1], int(match[2]), match[3]) for match in map(_LISTED_FILE.fullmatch, lines) if match]
+        return files if len(files) == len(lines) else None
+
+    def settlement_request(self, name: str) -> HttpRequest:
+        """What to send for one settlement file. It comes unsigned: the list has its SHA-256."""
+        return self._ask("settlement-file", name)
 
     def parse_notice(self, headers: Mapping[str, str], body: bytes, now: float) -> list[Notice]:
         """Verify and read one message, signed under the notice secret or the previous one. Raises NoticeRefused."""

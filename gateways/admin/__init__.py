@@ -15,7 +15,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from checkout.kit.actors import Actor
-from checkout.kit.admin import CodesField, ConfigurationAdmin, ReadOnlyAdmin, ReasonedForm, Verb, actor_of
+from checkout.kit.admin import CodesField, ConfigurationAdmin, DeskForm, ReadOnlyAdmin, ReasonedForm, Verb, actor_of
 from checkout.kit.admin.lists import DeskChangeList
 from checkout.kit.countries import COUNTRIES
 from checkout.kit.display import EMPTY, badge, code, duration, link, list_of, page_of, page_of_public_id, words
@@ -29,7 +29,7 @@ CHECKS_SHOWN = 60
 CALLS_SHOWN = 15
 
 
-class NewGatewayForm(forms.ModelForm):  # type: ignore[type-arg]
+class NewGatewayForm(DeskForm):
     """What a gateway is; its credentials are asked for once its adapter is known."""
 
     base_url = forms.URLField(label="Base URL", assume_scheme="https", widget=UnfoldAdminTextInputWidget)
@@ -273,7 +273,7 @@ class PlaceInline(TabularInline):
         return field
 
 
-class NewRegionForm(forms.ModelForm):  # type: ignore[type-arg]
+class NewRegionForm(DeskForm):
     """A region's countries as text."""
 
     countries = CodesField(

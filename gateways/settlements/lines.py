@@ -27,7 +27,8 @@ class SettlementLine:
 
     `net_minor` is gross - fee; a fee is positive when it is charged. A line of kind payout is the payout itself,
     negative, and no part of its batch. A fee without a charge has its amount in the gross, negative. `reference` is
-    ours, where the gateway repeats it; `gateway_reference` is its own name of the operation.
+    ours, where the gateway repeats it; `gateway_reference` is its own name of the operation. Texts are printable and on
+    one line, of at most 60 (`raw_type`), 64 (`reference`) and 100 characters.
     """
 
     line_number: int

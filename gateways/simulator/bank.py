@@ -5,7 +5,7 @@ reference that was canceled is dead, also if it first arrives afterwards.
 """
 
 import secrets
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,9 +25,11 @@ from gateways.simulator.calls import (
     Call,
     Challenge,
     Operation,
+    moment,
 )
 
 TOMBSTONE = "tombstone"
+OFFICE = "office-"  # what the references of the back office begin with
 _ID_PREFIXES = {CHARGE: "ch", CAPTURE: "cp", VOID: "vd", REFUND: "rf", TOMBSTONE: "tb"}
 
 
@@ -55,16 +57,26 @@ class NoSuchOperation(CallRefused):
     code = "no_such_operation"
 
 
+class NoSuchSettlement(CallRefused):
+    """No settlement file of that name has been issued here."""
+
+    code = "no_such_settlement"
+
+
 class Bank:
     """Charges, captures, voids and refunds of one gateway, written in its book.
 
     Every verb returns the operation and whether this very call decided it, which is when the outcome becomes news.
+    What it writes down happened when `clock` says so.
     """
 
-    def __init__(self, book: Book, gateway: str, *, is_multi_capture: bool) -> None:
+    def __init__(
+        self, book: Book, gateway: str, *, is_multi_capture: bool, clock: Callable[[], datetime] | None = None
+    ) -> None:
         self._book = book
         self._gateway = gateway
         self._is_multi_capture = is_multi_capture
+        self._clock = clock or (lambda: datetime.now(UTC))
 
     def submit(self, call: Call, *, profile: str, late_seconds: float, is_late: bool = False) -> tuple[Operation, bool]:
         """Do a money call; what is late gets decided `late_seconds` from now.
@@ -95,7 +107,7 @@ class Bank:
                 merchant_reference=call.merchant_reference,
                 fingerprint=call.fingerprint,
                 verdict=CHALLENGE if verdict.is_challenge else verdict.decline,
-                decide_at=time.time() + late_seconds if is_late else None,
+                decide_at=self._clock().timestamp() + late_seconds if is_late else None,
             )
             if verdict.is_challenge:
                 self._book.insert_challenge(Challenge(operation.id, call.card_number[-4:], call.return_url))
@@ -121,9 +133,9 @@ class Bank:
         with self._book.transaction():
             operation = self._book.find(self._gateway, reference)
             if operation is None:
-                return self._insert(TOMBSTONE, reference, status=CANCELED, canceled=True)
+                return self._insert(TOMBSTONE, reference, status=CANCELED, canceled=True, final_at=self._now())
             if operation.status == PENDING:
-                return self._book.update(operation, status=CANCELED, canceled=True)
+                return self._book.update(operation, status=CANCELED, canceled=True, final_at=self._now())
             if operation.status == APPROVED and operation.kind == CHARGE:
                 return self._book.update(
                     operation,
@@ -131,6 +143,7 @@ class Bank:
                     canceled=True,
                     voided=operation.captured_minor == 0,
                     refunded_minor=operation.captured_minor,
+                    final_at=self._now(),
                 )
             return operation
 
@@ -175,13 +188,16 @@ class Bank:
             return self._decide(
                 self._insert(
                     kind,
-                    f"office-{secrets.token_hex(8)}",
+                    f"{OFFICE}{secrets.token_hex(8)}",
                     parent_id=charge.id,
                     parent_reference=charge.reference,
                     amount_minor=whole[kind] if amount_minor is None or kind == VOID else amount_minor,
                     currency=charge.currency,
                 )
             )
+
+    def _now(self) -> str:
+        return moment(self._clock())
 
     def _charge(self, charge_id: str) -> Operation:
         try:
@@ -198,7 +214,7 @@ class Bank:
             gateway=self._gateway,
             reference=reference,
             kind=kind,
-            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            at=self._now(),
         )
         operation = replace(blank, **values)
         self._book.insert(operation)
@@ -213,7 +229,8 @@ class Bank:
                 changes["captured_minor"] = operation.amount_minor if operation.capture else 0
         else:
             decline = self._apply(operation, self._book.get(self._gateway, operation.parent_id))
-        return self._book.update(operation, status=DECLINED if decline else APPROVED, decline=decline, **changes)
+        status = DECLINED if decline else APPROVED
+        return self._book.update(operation, status=status, decline=decline, final_at=self._now(), **changes)
 
     def _apply(self, operation: Operation, charge: Operation) -> str:
         """Do a follow-up to its charge, or say why not."""

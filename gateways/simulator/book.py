@@ -35,10 +35,12 @@ CREATE TABLE IF NOT EXISTS operation (
     fingerprint TEXT NOT NULL,
     verdict TEXT NOT NULL,
     decide_at REAL,
+    final_at TEXT NOT NULL,
     UNIQUE (gateway, reference),
     CHECK (0 <= refunded_minor AND refunded_minor <= captured_minor AND captured_minor <= authorized_minor)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS operation_pending ON operation (gateway) WHERE status = 'pending';
+CREATE INDEX IF NOT EXISTS operation_of_charge ON operation (parent_id) WHERE parent_id <> '';
 CREATE TABLE IF NOT EXISTS challenge (
     operation_id TEXT PRIMARY KEY REFERENCES operation (id),
     last_digits TEXT NOT NULL CHECK (length(last_digits) <= 4),
@@ -58,12 +60,13 @@ _INSERT = """
 INSERT INTO operation VALUES (
     :id, :gateway, :reference, :kind, :parent_id, :parent_reference, :amount_minor, :currency, :capture,
     :merchant_reference, :status, :decline, :authorized_minor, :captured_minor, :refunded_minor, :voided, :canceled,
-    :at, :fingerprint, :verdict, :decide_at
+    :at, :fingerprint, :verdict, :decide_at, :final_at
 )
 """
 _UPDATE = """
 UPDATE operation SET status = :status, decline = :decline, authorized_minor = :authorized_minor,
-    captured_minor = :captured_minor, refunded_minor = :refunded_minor, voided = :voided, canceled = :canceled
+    captured_minor = :captured_minor, refunded_minor = :refunded_minor, voided = :voided, canceled = :canceled,
+    final_at = :final_at
 WHERE id = :id
 """
 _FLAGS = ("capture", "voided", "canceled")
@@ -86,6 +89,12 @@ class Book:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_SCHEMA)
+        self._read_on()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The file, for those who keep tables of their own in it."""
+        return self._db
 
     def close(self) -> None:
         """Close the file."""
@@ -110,7 +119,7 @@ class Book:
         self._db.execute(_INSERT, vars(operation))
 
     def update(self, operation: Operation, **changes: Any) -> Operation:
-        """Change what became of one operation: its status, decline, sums and flags. Returns it as it is now."""
+        """Change what became of one operation: status, since when, decline, sums and flags. Returns it as it is now."""
         changed = replace(operation, **changes)
         self._db.execute(_UPDATE, vars(changed))
         return changed
@@ -187,6 +196,14 @@ class Book:
             (gateway,),
         )
         return {row["currency"]: {name: row[name] for name in row.keys()[1:]} for row in rows}
+
+    def _read_on(self) -> None:
+        """Let a book go on that was begun before it said when an operation became final."""
+        if any(row["name"] == "final_at" for row in self._db.execute("PRAGMA table_info(operation)")):
+            return
+        with self.transaction():
+            self._db.execute("ALTER TABLE operation ADD COLUMN final_at TEXT NOT NULL DEFAULT ''")
+            self._db.execute("UPDATE operation SET final_at = at WHERE status <> 'pending'")
 
     def _read(self, query: str, *values: str) -> list[Operation]:
         rows: list[dict[str, Any]] = [dict(row) for row in self._db.execute(query, values)]

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 CHARGE, CAPTURE, VOID, REFUND = "charge", "capture", "void", "refund"
 INQUIRY, CANCEL, HEALTH = "inquiry", "cancel", "health"
+SETTLEMENTS, SETTLEMENT = "settlements", "settlement"  # the list of settlement files, and one of them
 MONEY_CALLS = frozenset({CHARGE, CAPTURE, VOID, REFUND})
 
 APPROVED, DECLINED, PENDING, CANCELED = "approved", "declined", "pending", "canceled"
@@ -37,7 +39,8 @@ class Operation:
     """One row of the book.
 
     The three sums and `voided` belong to charges: what was reserved, and how much of it was taken and given back since.
-    A `tombstone` stands for a reference that was canceled before anything arrived under it.
+    A `tombstone` stands for a reference that was canceled before anything arrived under it. `at` is when it came,
+    `final_at` when it got the status that it has now, empty while that is pending.
     """
 
     id: str
@@ -61,6 +64,7 @@ class Operation:
     fingerprint: str = field(default="", repr=False)
     verdict: str = field(default="", repr=False)
     decide_at: float | None = None
+    final_at: str = ""
 
     @property
     def needs_action(self) -> bool:
@@ -91,6 +95,22 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class IssuedFile:
+    """A settlement file that was issued; it tells what became final before `until`."""
+
+    id: int
+    gateway: str
+    number: int
+    name: str
+    format: str
+    until: str
+    line_count: int
+    size_bytes: int
+    sha256: str
+    planted_count: int
+
+
+@dataclass(frozen=True)
 class Reply:
     """What goes over the wire."""
 
@@ -98,6 +118,11 @@ class Reply:
     content_type: str
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def moment(at: datetime) -> str:
+    """A moment as the book has it: in UTC, to the millisecond, so that moments sort as they follow each other."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 class Refused(Exception):

@@ -7,14 +7,11 @@ from pathlib import Path
 from string import Template
 
 from gateways.simulator.calls import APPROVED, DECLINED, PENDING, Challenge, Operation
+from gateways.simulator.money import decimals_of
 
 _PAGE = Template(Path(__file__).with_name("challenge.html").read_text())
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?([/?#][!-~]*)?", re.ASCII)
 _LONGEST_ADDRESS = 2000
-# ISO 4217: all others have two.
-_NO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
-_THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
-_DECIMALS = {**dict.fromkeys(_NO_DECIMALS.split(), 0), **dict.fromkeys(_THREE_DECIMALS.split(), 3)}
 _OUTCOMES = {
     PENDING: ("Is it you?", "The bank that issued this card wants to know before it decides."),
     APPROVED: ("Approved", "The bank has approved. There is nothing more to do here."),
@@ -53,5 +50,5 @@ def page(gateway_name: str, charge: Operation, challenge: Challenge) -> str:
 def _amount(charge: Operation) -> str:
     if charge.amount_minor == 0:
         return "Card check only"
-    major = Decimal(charge.amount_minor).scaleb(-_DECIMALS.get(charge.currency, 2))
+    major = Decimal(charge.amount_minor).scaleb(-decimals_of(charge.currency))
     return f"{major:,f} {charge.currency}"

@@ -13,7 +13,26 @@
     GET   /book/{code}/totals              per currency
     POST  /book/{code}                     {kind, reference, amount_minor}: capture, void or refund a charge in the
                                            gateway's own back office; a notice tells
+    GET   /settlements                     the settlement files of all gateways, oldest first
+    GET   /settlements/{code}              those of one
+    POST  /settlements/{code}              {until, plant, seed}: issue one now, of everything that became final before
+                                           `until` (ISO 8601; now, unless told otherwise) and is in none yet; null
+                                           if that is nothing
+    GET   /settlements/{code}/{name}       the file itself; the platform asks for it at the gateway's own port
+    GET   /settlements/{code}/{name}/answers  what was planted in it
+    GET   /bank/statements                 the bank statements, oldest first
+    POST  /bank/statement                  {on, plant, seed}: issue the one of a day (today, unless told otherwise), of
+                                           all payouts that have arrived since the one before; null if it is out
+                                           already or nothing has ever arrived
+    GET   /bank/statements/{name}          the statement itself, ISO 20022 camt.053
+    GET   /bank/statements/{name}/answers  what was planted in it
     GET   /                                the page
+
+`plant` says how many errors of each kind there shall be; `seed`, a whole number, makes them the same ones every time.
+In a settlement file: missing_line, late_line, extra_line, dashboard_refund, duplicate_line, wrong_amount, wrong_fee,
+wrong_currency, unmapped_type, batch_total. In a bank statement: missing_credit, wrong_credit. The answers are
+{errors: [{planted, expected, lines, …}]}: `expected` is what a reconciliation that sees everything reports it as, and
+`lines` are those of the file that show it, from 1, which is the header.
 
 Errors are {error}, in words: 400 what is wrong with the request, 404 no such thing.
 """
@@ -27,9 +46,11 @@ from typing import Any
 from aiohttp import web
 
 from gateways.simulator import challenges
+from gateways.simulator.asked import json_object
 from gateways.simulator.bank import CallRefused, NoSuchCharge
 from gateways.simulator.book import SHOWN_COLUMNS
 from gateways.simulator.calls import CAPTURE, REFUND, VOID, Operation
+from gateways.simulator.desk import Desk
 from gateways.simulator.house import House, NoSuchGateway, SimulatedGateway
 from gateways.simulator.issuer import TEST_CARDS
 from gateways.simulator.settings import BEHAVIOURS, NOTICES, PROFILES, GatewaySettings, SettingsRefused
@@ -68,6 +89,7 @@ class ControlServer:
                 web.get("/book/{code}", self._book),
                 web.post("/book/{code}", self._act),
                 web.get("/book/{code}/totals", self._totals),
+                *Desk(self._house).routes(),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
@@ -97,12 +119,12 @@ class ControlServer:
         return web.json_response([self._describe(gateway) for gateway in self._house.gateways.values()])
 
     async def _add(self, request: web.Request) -> web.Response:
-        gateway = await self._house.add(GatewaySettings.parse(await _body(request)))
+        gateway = await self._house.add(GatewaySettings.parse(await json_object(request)))
         return web.json_response(self._describe(gateway), status=201)
 
     async def _change(self, request: web.Request) -> web.Response:
         gateway = self._gateway(request)
-        await gateway.change(gateway.settings.changed(await _body(request)))
+        await gateway.change(gateway.settings.changed(await json_object(request)))
         return web.json_response(self._describe(gateway))
 
     async def _settle_pending(self, request: web.Request) -> web.Response:
@@ -124,7 +146,7 @@ class ControlServer:
             _, challenge = gateway.bank.challenge(charge_id)
             location = challenge.return_url or request.path
             return web.Response(status=303, headers={"Location": location, **_CHALLENGE_HEADERS})
-        is_approved = (await _body(request)).get("approve")
+        is_approved = (await json_object(request)).get("approve")
         if not isinstance(is_approved, bool):
             raise SettingsRefused("approve: must be true or false")
         return web.json_response(_row(gateway.decide_challenge(charge_id, is_approved=is_approved)))
@@ -143,7 +165,7 @@ class ControlServer:
 
     async def _act(self, request: web.Request) -> web.Response:
         gateway = self._gateway(request)
-        wanted = await _body(request)
+        wanted = await json_object(request)
         kind, amount_minor = wanted.get("kind"), wanted.get("amount_minor")
         if kind not in (CAPTURE, VOID, REFUND):
             raise SettingsRefused("kind: must be one of capture, void, refund")
@@ -196,19 +218,6 @@ async def _refusals_as_json(
         return web.json_response({"error": f"no gateway {refusal}"}, status=404)
     except NoSuchCharge:
         return web.json_response({"error": "no such challenge"}, status=404)
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    # Only JSON by name: a form on a foreign page can post text, but not this without asking first.
-    if request.content_type != "application/json":
-        raise SettingsRefused("the body must be application/json")
-    try:
-        body = await request.json()
-    except (ValueError, RecursionError):
-        raise SettingsRefused("the body is not JSON") from None
-    if not isinstance(body, dict):
-        raise SettingsRefused("the body must be an object")
-    return body
 
 
 def _row(operation: Operation) -> dict[str, Any]:

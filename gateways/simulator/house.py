@@ -9,14 +9,16 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from aiohttp import web
 
 from gateways.simulator import settings as s
-from gateways.simulator.bank import Bank, CallRefused
+from gateways.simulator.account import BankAccount
+from gateways.simulator.archive import Archive
+from gateways.simulator.bank import Bank, CallRefused, NoSuchSettlement
 from gateways.simulator.book import Book
 from gateways.simulator.calls import (
     CANCEL,
@@ -24,7 +26,10 @@ from gateways.simulator.calls import (
     INQUIRY,
     MONEY_CALLS,
     PENDING,
+    SETTLEMENT,
+    SETTLEMENTS,
     Call,
+    IssuedFile,
     Notice,
     Operation,
     Refused,
@@ -33,10 +38,12 @@ from gateways.simulator.calls import (
 from gateways.simulator.json_dialect import JsonDialect
 from gateways.simulator.notices import Postman
 from gateways.simulator.settings import GatewaySettings, SettingsRefused
+from gateways.simulator.settlements import Settlements
 from gateways.simulator.xml_dialect import XmlDialect
 
 _HOLD_SECONDS = 90
 _BACKLOG = 1024
+_LISTED_FILES = 1000
 _FAILURE = Reply(500, "text/html", b"<html><body><h1>500 Internal Server Error</h1></body></html>\n")
 _BAD_GATEWAY = Reply(502, "text/html", b"<html><body><h1>502 Bad Gateway</h1><hr>a proxy</body></html>\n")
 _FAILURES_ON_HEALTH = {s.ERROR_BEFORE_CHARGING: _FAILURE, s.CHARGE_THEN_500: _FAILURE, s.BAD_GATEWAY: _BAD_GATEWAY}
@@ -59,6 +66,9 @@ class Dialect(Protocol):
     def health(self) -> Reply:
         """All is well."""
 
+    def settlements(self, files: Sequence[IssuedFile]) -> Reply:
+        """The list of settlement files."""
+
     def notice(self, operation: Operation, now: int) -> Reply:
         """The message that tells an outcome, signed at `now` (Unix seconds)."""
 
@@ -74,7 +84,15 @@ class SimulatedGateway:
     """One gateway: its settings, its bank and its listening socket."""
 
     def __init__(
-        self, settings: GatewaySettings, book: Book, postman: Postman, *, host: str, control_url: str, seed: int | None
+        self,
+        settings: GatewaySettings,
+        book: Book,
+        postman: Postman,
+        settlements: Settlements,
+        *,
+        host: str,
+        control_url: str,
+        seed: int | None,
     ) -> None:
         self.settings = settings
         self._challenge_url = f"{control_url}/challenge/{settings.code}"
@@ -83,6 +101,7 @@ class SimulatedGateway:
         self.bank = Bank(book, settings.code, is_multi_capture=self._dialect.is_multi_capture)
         self._book = book
         self._postman = postman
+        self._archive = settlements.archive
         self._random = random.Random(None if seed is None else f"{seed}:{settings.code}")
         self._socket = bound(host, settings.port)
         self._host, self.port = self._socket.getsockname()[:2]
@@ -196,6 +215,9 @@ class SimulatedGateway:
                 return web.Response()
             if behaviour == s.BAD_GATEWAY and self._random.random() < 0.5:
                 return _response(_BAD_GATEWAY)
+        if call.kind == SETTLEMENT:
+            await asyncio.sleep(self.settings.slow_seconds if behaviour == s.SLOW else 0)
+            return await self._send_file(request, call)
         reply = self._carry_out(call, behaviour)
         if behaviour == s.SLOW:
             await asyncio.sleep(self.settings.slow_seconds)
@@ -213,6 +235,12 @@ class SimulatedGateway:
                 case s.RESET:
                     _cut(request)
         return _response(reply)
+
+    async def _send_file(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
+        file = self._archive.file(self.settings.code, call.reference)
+        if file is None:
+            return _response(self._dialect.refusal(call, NoSuchSettlement()))
+        return await stream(request, file, self._archive)
 
     def _garbled(self, body: bytes) -> bytes:
         """Something in place of an answer: nothing, its first part, or its bytes in disorder."""
@@ -232,6 +260,8 @@ class SimulatedGateway:
     def _carry_out(self, call: Call, behaviour: str) -> Reply:
         if call.kind == HEALTH:
             return self._dialect.health()
+        if call.kind == SETTLEMENTS:
+            return self._dialect.settlements(self._archive.files(self.settings.code, newest=_LISTED_FILES))
         copies = 3 if behaviour == s.DUPLICATE_AND_LATE_NOTICES else None
         try:
             with self._book.transaction():
@@ -278,6 +308,8 @@ class House:
         self.book = book
         self.gateways: dict[str, SimulatedGateway] = {}
         self.postman = Postman(book)
+        self.settlements = Settlements(book)
+        self.account = BankAccount(book)
         self._host = host
         self._control_url = control_url
         self._seed = seed
@@ -288,7 +320,13 @@ class House:
             raise SettingsRefused(f"code: {settings.code} is taken")
         try:
             gateway = SimulatedGateway(
-                settings, self.book, self.postman, host=self._host, control_url=self._control_url, seed=self._seed
+                settings,
+                self.book,
+                self.postman,
+                self.settlements,
+                host=self._host,
+                control_url=self._control_url,
+                seed=self._seed,
             )
         except OSError:
             raise SettingsRefused(f"port: {settings.port} is taken") from None
@@ -322,6 +360,17 @@ def bound(host: str, port: int) -> socket.socket:
         raise
     held.setblocking(False)
     return held
+
+
+async def stream(request: web.BaseRequest, file: IssuedFile, archive: Archive) -> web.StreamResponse:
+    """Answer with a settlement file, of which only a piece is held in memory."""
+    response = web.StreamResponse(headers={"Content-Type": "text/csv; charset=utf-8"})
+    response.content_length = file.size_bytes
+    await response.prepare(request)
+    for piece in archive.content(file):
+        await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 def _response(reply: Reply) -> web.Response:

@@ -7,6 +7,8 @@
     POST /v1/charges/{id}/refunds          {reference, amount}
     GET  /v1/operations/{reference}        what became of it
     POST /v1/operations/{reference}/cancel it must never charge
+    GET  /v1/settlements                   the newest 1000 settlement files, oldest first
+    GET  /v1/settlements/{name}            one of them, as text/csv
     GET  /v1/health
 
 `card` is {number, exp_month, exp_year, cvv, holder_name}. Every POST of money repeats its `reference` in the header
@@ -22,6 +24,9 @@ Refused before anything is done: 400 malformed, 401 unauthorized, 404 no_such_ch
 no_such_path, 405 method_not_allowed, 422 invalid_request with the field in `param`. 409 reference_reused: the reference
 belongs to another request. All of these are {error, param}.
 
+The list of settlement files is {data: [{name, size, sha256, until}]}: how many bytes, their SHA-256 in hexadecimal, and
+the moment up to which the file tells. 404 no_such_settlement: there is none of that name.
+
 A notice is {id, type, created, data: operation}, with the header `Simulator-Signature: t=<unix seconds>,v1=<hex>`, an
 HMAC-SHA256 of "<t>.<body>" under the notice secret.
 """
@@ -30,7 +35,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateways.simulator.bank import CallRefused, ReferenceReused
@@ -42,8 +47,11 @@ from gateways.simulator.calls import (
     INQUIRY,
     MONEY_CALLS,
     REFUND,
+    SETTLEMENT,
+    SETTLEMENTS,
     VOID,
     Call,
+    IssuedFile,
     Operation,
     Refused,
     Reply,
@@ -74,6 +82,12 @@ class JsonDialect:
             case ["v1", "health"]:
                 _need(method, "GET")
                 return Call(HEALTH)
+            case ["v1", "settlements"]:
+                _need(method, "GET")
+                return Call(SETTLEMENTS)
+            case ["v1", "settlements", name]:
+                _need(method, "GET")
+                return Call(SETTLEMENT, reference=name)
             case ["v1", "operations", reference]:
                 _need(method, "GET")
                 return Call(INQUIRY, reference=_reference(reference))
@@ -119,6 +133,13 @@ class JsonDialect:
     def health(self) -> Reply:
         """All is well."""
         return _json(200, {"status": "ok"})
+
+    def settlements(self, files: Sequence[IssuedFile]) -> Reply:
+        """The list of settlement files."""
+        listed = [
+            {"name": file.name, "size": file.size_bytes, "sha256": file.sha256, "until": file.until} for file in files
+        ]
+        return _json(200, {"data": listed})
 
     def notice(self, operation: Operation, now: int) -> Reply:
         """The message that tells an outcome, signed at `now` (Unix seconds)."""

@@ -51,6 +51,11 @@ NOTICES: Mapping[str, str] = {
     "none": "No notices.",
 }
 DIALECTS = ("json", "xml")
+SETTLEMENT_FORMATS: Mapping[str, str] = {
+    "checkout-1": "A plain table in minor units, one line per movement.",
+    "stripe-itemized": "Stripe's itemised payout reconciliation, in major units.",
+    "adyen-settlement-details": "Adyen's settlement details: debit and credit columns, fees in one part or in three.",
+}
 
 CHANGEABLE = frozenset(
     [
@@ -64,6 +69,9 @@ CHANGEABLE = frozenset(
         "slow_seconds",
         "async_seconds",
         "mix",
+        "settlement_format",
+        "fee_bps",
+        "fee_fixed_minor",
     ]
 )
 
@@ -78,7 +86,8 @@ class GatewaySettings:
 
     `latency_ms` delays every request before it is looked at, `slow_seconds` the answer of a slow one, `async_seconds`
     the decision on a pending one. `share` (0 to 1) of the calls get the behaviour, the others are healthy. `mix`
-    gives shares of faulty behaviours to a gateway that is otherwise healthy.
+    gives shares of faulty behaviours to a gateway that is otherwise healthy. A capture costs `fee_bps` of its amount
+    and `fee_fixed_minor` of its currency, a refund nothing; `settlement_format` is how the settlement files look.
     """
 
     code: str
@@ -97,6 +106,9 @@ class GatewaySettings:
     slow_seconds: float = 3.0
     async_seconds: float = 2.0
     mix: Mapping[str, float] = field(default_factory=dict)
+    settlement_format: str = "checkout-1"
+    fee_bps: int = 0
+    fee_fixed_minor: int = 0
 
     def __post_init__(self) -> None:
         for name, (is_valid, expected) in _RULES.items():
@@ -199,4 +211,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "slow_seconds": (lambda value: _number(value, 0, 300), "a number from 0 to 300"),
     "async_seconds": (lambda value: _number(value, 0, 86_400), "a number from 0 to 86400"),
     "mix": (_mix, "an object of behaviours other than healthy and down, with shares that sum to at most 1"),
+    "settlement_format": _one_of(SETTLEMENT_FORMATS),
+    "fee_bps": (lambda value: _whole(value, 0, 10_000), "a whole number from 0 to 10000"),
+    "fee_fixed_minor": (lambda value: _whole(value, 0, 1_000_000), "a whole number from 0 to 1000000"),
 }

@@ -3,7 +3,7 @@
     POST /gateway.xml
 
     <request xmlns="urn:simulator:acquirer:1">
-      <operation>authorization|capture|reversal|refund|inquiry|cancel|ping</operation>
+      <operation>authorization|capture|reversal|refund|inquiry|cancel|ping|settlements|settlement-file</operation>
       <merchant-id>…</merchant-id>
       <order-ref>…</order-ref>                              the caller's reference of this operation
       <original-transaction-id>…</original-transaction-id>  capture, reversal and refund: of the authorization
@@ -31,12 +31,16 @@ the order below (an absent one is empty), joined by line feeds. Answers come wit
 Result codes: 00 approved, canceled or found well; 09 in progress; 65 waits for the card holder; 17 canceled. Declined:
 05 do not honor, 12 not possible in this state, 13 amount too high, 14 invalid card number, 41 lost, 43 stolen, 51
 insufficient funds, 54 expired, 82 wrong CVC, 88 authentication failed, 96 processing error. Refused before anything is
-done: 03 unknown merchant, 25 not found (an original transaction, or the subject of an inquiry), 30 format error, 63 bad
-signature. 94: the order-ref belongs to another request.
+done: 03 unknown merchant, 25 not found (an original transaction, the subject of an inquiry, or a settlement file), 30
+format error, 63 bad signature. 94: the order-ref belongs to another request.
 
 With 65 the card holder must go to the action-url (3-D Secure), from where they are sent back to the return-url (http or
 https, at most 2000 characters; optional). The authorization is then approved, or declined with 88, and an inquiry or a
 notification tells which. Nothing else ends it but a cancel.
+
+To settlements the answer is <settlements>: <order-ref> and <result-code> as ever, and <files>, a line for each of the
+newest 1000 files, oldest first: name, bytes and SHA-256 in hexadecimal. The answer to a settlement-file is the file by
+itself, text/csv and unsigned; the order-ref is its name. Its refusal has HTTP status 404.
 
 No sale, and one capture per authorization. An authorization of zero only verifies the card. A notice is a
 <notification> of the same fields with <notification-id> and <timestamp> (Unix seconds), signed under the notice secret.
@@ -46,6 +50,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from xml.etree import ElementTree as ET
 
@@ -64,8 +69,11 @@ from gateways.simulator.calls import (
     INQUIRY,
     PENDING,
     REFUND,
+    SETTLEMENT,
+    SETTLEMENTS,
     VOID,
     Call,
+    IssuedFile,
     Operation,
     Refused,
     Reply,
@@ -93,6 +101,7 @@ RESPONSE_SIGNED = (
     "currency",
     "action-url",
 )
+SETTLEMENTS_SIGNED = ("order-ref", "result-code", "files")
 NOTICE_SIGNED = ("notification-id", "timestamp", "merchant-id", *RESPONSE_SIGNED[1:])
 
 _TWO_DECIMALS = ("EUR", "GBP", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "RSD", "USD")
@@ -109,6 +118,8 @@ _KINDS = {
     "inquiry": INQUIRY,
     "cancel": CANCEL,
     "ping": HEALTH,
+    "settlements": SETTLEMENTS,
+    "settlement-file": SETTLEMENT,
 }
 _SUBJECTS = {kind: name for name, kind in _KINDS.items()}
 _STATUS_CODES = {APPROVED: "00", PENDING: "09", CANCELED: "17"}
@@ -128,7 +139,10 @@ _DECLINE_CODES = {
     "authentication_failed": "88",
     "processing_error": "96",
 }
-_REFUSAL_CODES = {"no_such_charge": "25", "no_such_operation": "25", "reference_reused": "94"}
+_REFUSAL_CODES = {
+    **dict.fromkeys(("no_such_charge", "no_such_operation", "no_such_settlement"), "25"),
+    "reference_reused": "94",
+}
 _REFERENCE = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 
 
@@ -178,17 +192,25 @@ class XmlDialect:
 
     def refusal(self, call: Call, refusal: CallRefused) -> Reply:
         """Why nothing was done."""
-        return self._reply(
+        reply = self._reply(
             {
                 "operation": _SUBJECTS[call.kind],
                 "order-ref": call.reference,
                 "result-code": _REFUSAL_CODES[refusal.code],
             }
         )
+        return _no_file(reply) if call.kind == SETTLEMENT else reply
 
     def health(self) -> Reply:
         """All is well."""
         return self._reply({"operation": "ping", "order-ref": "ping", "result-code": "00"})
+
+    def settlements(self, files: Sequence[IssuedFile]) -> Reply:
+        """The list of settlement files."""
+        listed = "\n".join(f"{file.name} {file.size_bytes} {file.sha256}" for file in files)
+        fields = {"order-ref": "settlements", "result-code": "00", "files": listed}
+        document = _document("settlements", SETTLEMENTS_SIGNED, fields, self._signing_key)
+        return Reply(200, "application/xml", document)
 
     def notice(self, operation: Operation, now: int) -> Reply:
         """The message that tells an outcome, signed at `now` (Unix seconds)."""
@@ -237,7 +259,8 @@ class XmlDialect:
 
     def _refused(self, fields: Mapping[str, str], code: str) -> Refused:
         echoed = {name: fields.get(name, "") for name in ("operation", "order-ref")}
-        return Refused(self._reply({**echoed, "result-code": code}))
+        reply = self._reply({**echoed, "result-code": code})
+        return Refused(_no_file(reply) if _KINDS.get(echoed["operation"]) == SETTLEMENT else reply)
 
     def _reply(self, fields: Mapping[str, str]) -> Reply:
         return Reply(200, "application/xml", _document("response", RESPONSE_SIGNED, fields, self._signing_key))
@@ -259,6 +282,11 @@ def sign(key: str, names: Sequence[str], fields: Mapping[str, str]) -> str:
     """The signature over the named fields, in lower-case hex."""
     signed = "\n".join(f"{name}={fields.get(name, '')}" for name in names)
     return hmac.digest(key.encode(), signed.encode(), hashlib.sha256).hex()
+
+
+def _no_file(reply: Reply) -> Reply:
+    """An answer that cannot be taken for a settlement file."""
+    return replace(reply, http_status=404)
 
 
 def _about(operation: Operation) -> dict[str, str]:

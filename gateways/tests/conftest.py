@@ -1,6 +1,6 @@
 """A gateway that nobody listens for, and words of it that were never said."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from gateways.client import Account, Answer, Call
 from gateways.models import Gateway
 from gateways.outcomes import DeclineCode, GatewayResult, Outcome
 from gateways.services import create_gateway
+from gateways.tests.scripted import Script, Server
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -42,6 +43,34 @@ def make_gateway(db: None) -> Callable[..., Gateway]:
 @pytest.fixture
 def acme(make_gateway: Callable[..., Gateway]) -> Gateway:
     return make_gateway()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Script], Server]]:
+    """`serve(says(201, APPROVED))`: a server that does only this."""
+    servers: list[Server] = []
+
+    def serve(script: Script) -> Server:
+        servers.append(Server(script))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+def account(url: str, *, connect: float = 2.0, total: float = 9.0, code: str = "acme") -> Account:
+    """An account at whatever listens there, which no database knows."""
+    return Account(
+        id=code,
+        code=code,
+        adapter="simulator_json",
+        base_url=url,
+        connect_timeout_seconds=connect,
+        call_timeout_seconds=total,
+        has_failed=False,
+        secrets={"api_key": "key", "notice_secret": "secret"},
+    )
 
 
 def answer(gateway: Gateway, kind: str, verb: str = "authorize") -> Answer:

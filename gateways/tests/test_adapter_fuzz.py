@@ -115,6 +115,16 @@ def json_bodies(kind):
     return bodies
 
 
+@pytest.mark.parametrize("gateway", [SimulatorJson, SimulatorXml])
+def test_a_list_of_settlement_files_is_never_read_out_of_nonsense(gateway):
+    adapter = gateway({"api_key": "k", "signing_key": KEY, "notice_secret": "n", "merchant_id": "m"})
+    good = b'{"data": []}'
+    for http_status, (name, body) in product(STATUSES, {**NONSENSE, "good": good}.items()):
+        listed, _ = drive(adapter.list_settlements(), [HttpReply(http_status, {}, body)])
+        is_good = (gateway, http_status, name) == (SimulatorJson, 200, "good")
+        assert listed == ([] if is_good else None), (http_status, name)
+
+
 REFUSED_BEFORE_PROCESSING = {(400, "error malformed"), (401, "error unauthorized"), (422, "error invalid_request")}
 
 

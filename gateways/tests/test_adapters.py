@@ -17,19 +17,21 @@ import pytest
 from checkout.kit.money import CURRENCY_DECIMALS
 from gateways import adapters, registry
 from gateways.adapters import simulator_xml
-from gateways.base import Capability, CardData, Gateway, GatewayRequest, HttpReply, NoticeRefused
+from gateways.base import Capability, CardData, Gateway, GatewayRequest, HttpReply, ListedFile, NoticeRefused
 from gateways.outcomes import DeclineCode, GatewayResult, Outcome
 from gateways.simulator import xml_dialect
 from gateways.tests.driving import CARD, drive, money_request
 
 RECORDINGS = Path(adapters.__file__).parent / "recordings"
 CODES = [code for code, _ in registry.adapter_choices()]
-VERBS = ["authorize", "capture", "void", "refund", "fetch", "cancel_by_reference", "health"]
+VERBS = ["authorize", "capture", "void", "refund", "fetch", "cancel_by_reference", "health", "list_settlements"]
+WITHOUT_REQUEST = {"health", "list_settlements"}
 NEEDED = {
     Capability.CAPTURE: "capture",
     Capability.VOID: "void",
     Capability.REFUND: "refund",
     Capability.CANCEL_BY_REFERENCE: "cancel_by_reference",
+    Capability.SETTLEMENT_FILES: "list_settlements",
 }
 JSON, XML = "simulator_json", "simulator_xml"
 CREDENTIALS = {code: json.loads((RECORDINGS / code / "credentials.json").read_text()) for code in CODES}
@@ -59,6 +61,13 @@ def request_of(recording: dict) -> GatewayRequest:
 
 def result_of(values: dict) -> GatewayResult:
     return GatewayResult(**{**values, "outcome": Outcome(values["outcome"])})
+
+
+def conclusion_of(value: object) -> object:
+    """What a verb is recorded to conclude: whether it is healthy, which files there are, or what came of a request."""
+    if isinstance(value, list):
+        return [ListedFile(**file) for file in value]
+    return result_of(value) if isinstance(value, dict) else value
 
 
 CALLS = [(code, name) for code in CODES for name, rec in recordings(code).items() if rec["verb"] != "parse_notice"]
@@ -107,8 +116,7 @@ def test_a_recording_is_sent_and_understood_as_recorded(code, name):
 
     result, sent = drive(getattr(gateway, recording["verb"])(*arguments), map(reply_of, recording["exchanges"]))
 
-    expected = recording["result"]
-    assert result == (expected if isinstance(expected, bool) else result_of(expected))
+    assert result == conclusion_of(recording["result"])
     assert [(request.method, request.path, request.body.decode()) for request in sent] == [
         (exchange["sent"]["method"], exchange["sent"]["path"], exchange["sent"]["body"])
         for exchange in recording["exchanges"]
@@ -119,17 +127,99 @@ def test_a_recording_is_sent_and_understood_as_recorded(code, name):
 @pytest.mark.parametrize("code", CODES)
 def test_the_answer_to_another_request_is_never_believed(code, verb):
     gateway = adapter(code)
-    arguments = [] if verb == "health" else [money_request(verb, reference="att_of_our_own")]
+    arguments = [] if verb in WITHOUT_REQUEST else [money_request(verb, reference="att_of_our_own")]
     for other_code, name in CALLS:
         recording = recordings(other_code)[name]
-        if verb == recording["verb"] == "health":
+        if verb == recording["verb"] and verb in WITHOUT_REQUEST:
             continue
         replies = [reply_of(recording["exchanges"][-1])] * 3
         result, _ = drive(getattr(gateway, verb)(*arguments), replies)
-        if verb == "health":
-            assert result is False, name
+        if verb in WITHOUT_REQUEST:
+            assert not result, name
+            assert (result is None) == (verb == "list_settlements"), name
         elif result.outcome is not Outcome.UNKNOWN:
-            assert (result.outcome, recording["result"]["outcome"]) == (Outcome.NOT_SENT, "not_sent"), name
+            recorded = recording["result"]
+            assert result.outcome is Outcome.NOT_SENT, name
+            assert recorded is None or recorded["outcome"] == "not_sent", name
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_settlement_file_is_asked_for_by_its_name_and_as_whoever_we_are(code):
+    asked = adapter(code).settlement_request("settlement-000001.csv")
+    assert "settlement-000001.csv" in asked.path + asked.body.decode()
+    (secret,) = {"api_key", "signing_key"} & set(CREDENTIALS[code])
+    another = registry.adapter_class(code)({**CREDENTIALS[code], secret: "another"})
+    assert another.settlement_request("settlement-000001.csv") != asked
+    assert CREDENTIALS[code][secret] not in repr(asked)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b.csv", "../a.csv", "/etc/passwd", "a b.csv", "ä.csv", "a\n.csv", "x" * 121]
+)
+def test_a_name_that_is_no_plain_file_name_is_refused(name):
+    with pytest.raises(ValueError, match="plain"):
+        ListedFile(name)
+    file = {"name": name, "size": 1, "sha256": "0" * 64}
+    reply = HttpReply(200, {}, json.dumps({"data": [file]}).encode())
+    assert drive(adapter(JSON).list_settlements(), [reply])[0] is None
+    reply = HttpReply(200, {}, _xml_list(f"{name} 1 {'0' * 64}"))
+    assert drive(adapter(XML).list_settlements(), [reply])[0] is None
+
+
+LISTED = {"name": "a.csv", "size": 1, "sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": None},
+        {"data": {"a.csv": LISTED}},
+        {"data": ["a.csv"]},
+        {"data": [LISTED, None]},
+        {"data": [{**LISTED, "size": "1"}]},
+        {"data": [{**LISTED, "size": -1}]},
+        {"data": [{**LISTED, "size": True}]},
+        {"data": [{**LISTED, "sha256": "0" * 63}]},
+        {"data": [{**LISTED, "sha256": None}]},
+        {"data": [{**LISTED, "name": ["a.csv"]}]},
+        [LISTED],
+    ],
+    ids=str,
+)
+def test_a_json_list_of_files_is_believed_only_as_a_whole(body):
+    assert drive(adapter(JSON).list_settlements(), [HttpReply(200, {}, json.dumps(body).encode())])[0] is None
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        f"a.csv 1 {'0' * 63}",
+        f"a.csv -1 {'0' * 64}",
+        f"a.csv {'0' * 64}",
+        f"a.csv 1 {'0' * 64}\nand so on",
+        f"a.csv 1 {'0' * 64} b.csv 1 {'0' * 64}",
+        f"a.csv {'9' * 16} {'0' * 64}",
+    ],
+)
+def test_an_xml_list_of_files_is_believed_only_as_a_whole(files):
+    good = HttpReply(200, {}, _xml_list(f"a.csv 1 {'0' * 64}"))
+    assert drive(adapter(XML).list_settlements(), [good])[0] == [ListedFile("a.csv", 1, "0" * 64)]
+    assert drive(adapter(XML).list_settlements(), [HttpReply(200, {}, _xml_list(files))])[0] is None
+
+
+def test_an_xml_list_of_files_with_any_byte_changed_is_not_believed_or_says_the_same():
+    body = _xml_list(f"a.csv 1 {'0' * 64}")
+    for position in range(len(body)):
+        changed = body[:position] + bytes([body[position] ^ 1]) + body[position + 1 :]
+        listed, _ = drive(adapter(XML).list_settlements(), [HttpReply(200, {}, changed)])
+        assert listed in (None, [ListedFile("a.csv", 1, "0" * 64)]), changed
+
+
+def _xml_list(files: str) -> bytes:
+    fields = {"order-ref": "settlements", "result-code": "00", "files": files}
+    signature = xml_dialect.sign(CREDENTIALS[XML]["signing_key"], xml_dialect.SETTLEMENTS_SIGNED, fields)
+    inner = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in {**fields, "signature": signature}.items())
+    return f'<settlements xmlns="{NAMESPACE}">{inner}</settlements>'.encode()
 
 
 @pytest.mark.parametrize(("code", "name"), NOTICES)

@@ -16,9 +16,10 @@ from checkout.settings import policy
 from gateways import client
 from gateways.base import Gateway as Adapter
 from gateways.base import GatewayRequest, HttpRequest, Verb
-from gateways.client import Account, Answer, Call, Caller, call_all
+from gateways.client import Answer, Call, Caller, call_all
 from gateways.errors import CalledInsideTransaction
 from gateways.outcomes import GatewayResult, Outcome
+from gateways.tests.conftest import account
 from gateways.tests.driving import money_request
 from gateways.tests.scripted import Script, Server, after, hangs, raw, resets, says, trickles
 
@@ -39,33 +40,6 @@ APPROVED = json.dumps(
 def _no_connection_outlives_a_test() -> Iterator[None]:
     yield
     client.discard_loop()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Script], Server]]:
-    """`serve(says(201, APPROVED))`: a server that does only this."""
-    servers: list[Server] = []
-
-    def serve(script: Script) -> Server:
-        servers.append(Server(script))
-        return servers[-1]
-
-    yield serve
-    for server in servers:
-        server.close()
-
-
-def account(url: str, *, connect: float = 2.0, total: float = 9.0, code: str = "acme") -> Account:
-    return Account(
-        id=code,
-        code=code,
-        adapter="simulator_json",
-        base_url=url,
-        connect_timeout_seconds=connect,
-        call_timeout_seconds=total,
-        has_failed=False,
-        secrets={"api_key": "key", "notice_secret": "secret"},
-    )
 
 
 def ask(url: str, verb: str = "authorize", **timeouts: float) -> Answer:

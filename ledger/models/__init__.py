@@ -1,7 +1,7 @@
 """What do we remember about money, and about what others say of it?"""
 
 from ledger.models.journal import Account, AccountBalance, JournalEntry, Posting
-from ledger.models.periods import AccountDay, AccountSnapshot, ClosedDay, LedgerSeal
+from ledger.models.periods import AccountDay, AccountSnapshot, ClosedDay, LedgerSeal, SummaryCutoff
 from ledger.models.reconciliation import (
     BankLine,
     ClearingItem,
@@ -13,6 +13,7 @@ from ledger.models.reconciliation import (
     SettlementFileChunk,
     SettlementLine,
 )
+from ledger.models.subscriptions import ReportSubscription
 
 __all__ = [
     "Account",
@@ -28,8 +29,10 @@ __all__ = [
     "LedgerSeal",
     "Match",
     "Posting",
+    "ReportSubscription",
     "SettlementBatch",
     "SettlementFile",
     "SettlementFileChunk",
     "SettlementLine",
+    "SummaryCutoff",
 ]

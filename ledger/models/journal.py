@@ -4,6 +4,7 @@ A posting's amount is signed: debit positive, credit negative.
 """
 
 from django.contrib.postgres.functions import TransactionNow
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Func, Q
 
@@ -14,6 +15,9 @@ from checkout.kit.money import Money
 from gateways.models import Gateway
 from ledger.chart import CHART, AccountKey, AccountKind, ChartRow, Owner, kinds_owned_by
 from merchants.models import Merchant
+
+_WITH_CLEARING_ITEM = ["capture", "refund_succeeded", "late_success", "late_success_reversed"]
+_WITH_CLEARING_ITEM += ["wallet_topped_up", "gift_card_issued"]
 
 
 class TransactionIdField(models.Field):
@@ -111,6 +115,31 @@ class JournalEntry(PublicModel):
         LATE_SUCCESS_REVERSED = "late_success_reversed"
         SETTLEMENT_ANNOUNCED = "settlement_announced"
         BANK_CREDIT = "bank_credit"
+        GATEWAY_FEE_LINE = "gateway_fee_line"
+        RESERVE_HELD = "reserve_held"
+        RESERVE_RELEASED = "reserve_released"
+        BANK_FEE = "bank_fee"
+        FEE_TRUED_UP = "fee_trued_up"
+        ROUNDING_DIFFERENCE = "rounding_difference"
+        WRITTEN_OFF = "written_off"
+        LINE_PARKED = "line_parked"
+        REFUND_ADOPTED = "refund_adopted"
+        CHARGEBACK_OPENED = "chargeback_opened"
+        CHARGEBACK_FEE = "chargeback_fee"
+        CHARGEBACK_WON = "chargeback_won"
+        CHARGEBACK_LOST = "chargeback_lost"
+        PAYOUT_REQUESTED = "payout_requested"
+        PAYOUT_SENT = "payout_sent"
+        PAYOUT_RETURNED = "payout_returned"
+        CURRENCY_CONVERTED = "currency_converted"
+        WALLET_TOPPED_UP = "wallet_topped_up"
+        WALLET_HELD = "wallet_held"
+        WALLET_RELEASED = "wallet_released"
+        WALLET_SPENT = "wallet_spent"
+        GIFT_CARD_ISSUED = "gift_card_issued"
+        GIFT_CARD_REDEEMED = "gift_card_redeemed"
+        REVERSAL = "reversal"
+        MANUAL = "manual"
 
     kind = models.CharField(max_length=40, choices=Kind)
     reference = models.CharField(max_length=64)
@@ -142,7 +171,15 @@ class JournalEntry(PublicModel):
                 fields=["payment_reference", "id"],
                 condition=~Q(payment_reference=""),
                 name="journal_entry_by_payment",
-            )
+            ),
+            BrinIndex(fields=["created_at"], autosummarize=True, name="journal_entry_by_time"),
+            BrinIndex(fields=["occurred_on"], autosummarize=True, name="journal_entry_by_day"),
+            # What a gateway calls a movement leads here, to the entries that have a clearing item.
+            models.Index(
+                fields=["gateway_reference"],
+                condition=Q(kind__in=_WITH_CLEARING_ITEM) & ~Q(gateway_reference=""),
+                name="entry_by_gateway_reference",
+            ),
         ]
 
 
@@ -163,6 +200,7 @@ class Posting(models.Model):
         constraints = [models.CheckConstraint(condition=~Q(amount_minor=0), name="posting_amount_not_zero")]
         indexes = [
             models.Index(fields=["account", "created_at"], include=["amount_minor"], name="posting_of_account"),
+            BrinIndex(fields=["created_at"], autosummarize=True, name="posting_by_time"),
         ]
 
     def __str__(self) -> str:

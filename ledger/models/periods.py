@@ -12,8 +12,26 @@ from gateways.models import Gateway
 from ledger.models.journal import Account, JournalEntry
 
 
+class SummaryCutoff(models.Model):
+    """Until when the ledger has been summed up: what was recorded before `at` is in `AccountDay`, and in snapshots of
+    the midnights until then. There is one row at the most.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_summary_cutoff")]
+
+    def __str__(self) -> str:
+        return f"summed up until {self.at}"
+
+
 class AccountSnapshot(models.Model):
-    """The balance of one account at an instant of our own record, debit positive: of all postings made before it."""
+    """The balance of one account at a midnight in UTC, debit positive: of all postings recorded before it.
+
+    An account that nothing was recorded on since its last snapshot has no new one.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="snapshots", db_index=False)
     at = models.DateTimeField()
@@ -27,7 +45,10 @@ class AccountSnapshot(models.Model):
 
 
 class AccountDay(models.Model):
-    """What one kind of entry moved on one account on one accounting day, as far as it has been summed up."""
+    """What one kind of entry moved on one account on one accounting day, as far as it has been summed up.
+
+    Both sums are positive; what the account gained on its debit side is their difference.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="days", db_index=False)
     on = models.DateField()

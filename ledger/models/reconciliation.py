@@ -3,6 +3,10 @@
 Amounts are minor units, signed as what the gateway owes us: a charge positive, a refund negative.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 
@@ -20,7 +24,8 @@ class SettlementFile(PublicModel):
     """A file that a gateway or the bank gave us, byte for byte. It is imported in full or refused in full.
 
     Its gateway is empty for a bank statement. `errors` holds at most a few hundred `[line, column, reason]`;
-    `error_count` is how many there are.
+    `error_count` is how many there are. While it is being imported, `next_action_at` is when the lease ends of whoever
+    is at it. Once it is imported and `reconciled_at` is empty, its lines have still to be matched.
     """
 
     PUBLIC_PREFIX = "stf"
@@ -49,6 +54,7 @@ class SettlementFile(PublicModel):
     received_by = models.CharField(max_length=160)
     next_action_at = models.DateTimeField(null=True)
     imported_at = models.DateTimeField(null=True)
+    reconciled_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["-id"]
@@ -63,7 +69,10 @@ class SettlementFile(PublicModel):
             FILE.check("file_status"),
         ]
         indexes = [
-            models.Index(fields=["next_action_at"], condition=Q(status__in=["received", "importing"]), name="file_due")
+            models.Index(fields=["next_action_at"], condition=Q(status__in=["received", "importing"]), name="file_due"),
+            models.Index(
+                fields=["gateway"], condition=Q(status="imported", reconciled_at=None), name="file_to_reconcile"
+            ),
         ]
 
     @property
@@ -88,7 +97,11 @@ class SettlementFileChunk(models.Model):
 
 
 class SettlementBatch(PublicModel):
-    """A payout that a gateway announced: the lines that share its reference, and the bank's credit of it."""
+    """A payout that a gateway announced: the lines that share its reference, and the bank's credit of it.
+
+    `net_minor` is the sum of its lines, which `entry` put in transit (there is none for a sum of nothing);
+    `payout_minor` is what the gateway says it paid out, where it says so in a line of its own.
+    """
 
     PUBLIC_PREFIX = "stb"
 
@@ -98,7 +111,9 @@ class SettlementBatch(PublicModel):
     reference = models.CharField(max_length=100)
     currency = models.CharField(max_length=3)
     net_minor = models.BigIntegerField()
+    payout_minor = models.BigIntegerField(null=True)
     line_count = models.BigIntegerField()
+    entry = models.OneToOneField(JournalEntry, null=True, on_delete=models.PROTECT, related_name="settlement_batch")
     paid_on = models.DateField()
     status = models.CharField(max_length=10, choices=BatchStatus, default=BatchStatus.ANNOUNCED)
     bank_line = models.ForeignKey("BankLine", null=True, on_delete=models.PROTECT, related_name="batches")
@@ -136,7 +151,12 @@ class BankLine(models.Model):
 
 
 class Match(models.Model):
-    """Lines of a gateway and items of ours that are the same movement. `difference_minor` is theirs - ours, net."""
+    """Lines of a gateway and items of ours that are the same movement, or one side that was settled alone. Append-only.
+
+    `difference_minor` is theirs - ours, net: exactly what was posted to the gateway's receivable because of it.
+    Millions of these are written at once. A foreign key would look up each row by itself, so its gateway, and the
+    `match` of lines and items, have none.
+    """
 
     class How(models.TextChoices):
         EXACT = "exact"
@@ -145,8 +165,11 @@ class Match(models.Model):
         SPLIT = "split"
         AMOUNT_AND_DATE = "amount_and_date"
         BY_HAND = "by_hand"
+        POSTED = "posted"  # a line that is a movement of its own, as a fee or a reserve
 
-    gateway = models.ForeignKey(Gateway, on_delete=models.PROTECT, related_name="matches", db_index=False)
+    gateway = models.ForeignKey(
+        Gateway, on_delete=models.PROTECT, related_name="matches", db_index=False, db_constraint=False
+    )
     mode = models.CharField(max_length=4, choices=Mode)
     currency = models.CharField(max_length=3)
     how = models.CharField(max_length=20, choices=How)
@@ -163,8 +186,18 @@ class Match(models.Model):
 class ClearingItem(models.Model):
     """One movement that we expect a gateway to settle: written with its entry, open until a line of a file is matched.
 
-    `reference` is what we called the operation at the gateway, `fee_minor` the fee that we expect.
+    `reference` is what we called the operation at the gateway, `fee_minor` the fee that we expect. Such entries have
+    one: what they move on the gateway's receivable is the item's gross.
     """
+
+    KINDS: ClassVar[Mapping[str, LineKind]] = {
+        JournalEntry.Kind.CAPTURE: LineKind.CHARGE,
+        JournalEntry.Kind.REFUND_SUCCEEDED: LineKind.REFUND,
+        JournalEntry.Kind.LATE_SUCCESS: LineKind.CHARGE,
+        JournalEntry.Kind.LATE_SUCCESS_REVERSED: LineKind.REFUND,
+        JournalEntry.Kind.WALLET_TOPPED_UP: LineKind.CHARGE,
+        JournalEntry.Kind.GIFT_CARD_ISSUED: LineKind.CHARGE,
+    }
 
     entry = models.OneToOneField(JournalEntry, primary_key=True, on_delete=models.PROTECT, related_name="clearing_item")
     gateway = models.ForeignKey(Gateway, on_delete=models.PROTECT, related_name="clearing_items", db_index=False)
@@ -176,12 +209,16 @@ class ClearingItem(models.Model):
     gateway_reference = models.CharField(max_length=100, blank=True)
     reference = models.CharField(max_length=64)
     occurred_on = models.DateField()
-    match = models.ForeignKey(Match, null=True, on_delete=models.PROTECT, related_name="items", db_index=False)
+    match = models.ForeignKey(
+        Match, null=True, on_delete=models.PROTECT, related_name="items", db_index=False, db_constraint=False
+    )
 
     class Meta:
         indexes = [
             models.Index(fields=["gateway", "mode", "occurred_on"], condition=Q(match=None), name="item_open"),
             models.Index(fields=["match"], condition=Q(match__isnull=False), name="item_of_match"),
+            models.Index(fields=["reference"], name="item_by_reference"),
+            BrinIndex(fields=["occurred_on"], autosummarize=True, name="item_by_day"),
         ]
 
     def __str__(self) -> str:
@@ -205,7 +242,9 @@ class SettlementLine(models.Model):
     net_minor = models.BigIntegerField()
     occurred_on = models.DateField()
     batch_reference = models.CharField(max_length=100, blank=True)
-    match = models.ForeignKey(Match, null=True, on_delete=models.PROTECT, related_name="lines", db_index=False)
+    match = models.ForeignKey(
+        Match, null=True, on_delete=models.PROTECT, related_name="lines", db_index=False, db_constraint=False
+    )
 
     class Meta:
         ordering = ["file", "line_number"]

@@ -1,10 +1,11 @@
 """A merchant, a gateway, an amount, and a way to post what is being tested."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from checkout.kit.actors import Actor
 from checkout.kit.money import Money
@@ -91,3 +92,33 @@ def sold(fact, record, usd) -> Callable[..., None]:
         )
 
     return sold
+
+
+@pytest.fixture
+def tamper(db: None) -> Callable[..., None]:
+    """Write what nobody may: as whoever rules the database, with triggers and foreign keys looking away."""
+
+    def tamper(statement: str, *values: Any) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            cursor.execute(statement, values)
+            cursor.execute("SET LOCAL session_replication_role = origin")
+
+    return tamper
+
+
+@pytest.fixture
+def backdate(tamper: Callable[..., None]) -> Callable[[str, datetime], None]:
+    """Let the entries under a reference have been recorded at another time."""
+
+    def backdate(reference: str, at: datetime) -> None:
+        tamper(
+            "UPDATE ledger_posting SET created_at = %s"
+            " WHERE entry_id IN (SELECT id FROM ledger_journalentry WHERE reference = %s)",
+            at,
+            reference,
+        )
+        tamper("UPDATE ledger_journalentry SET created_at = %s WHERE reference = %s", at, reference)
+
+    return backdate

@@ -1,5 +1,6 @@
 """What can a person do about an outcome that nobody knows, and who agrees to it?"""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -12,18 +13,20 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 
 from checkout.kit import approvals
 from checkout.kit.actors import Actor
-from checkout.kit.admin import PlainForm, ReadOnlyAdmin, Verb, VerbAdmin
+from checkout.kit.admin import PlainForm, ReadOnlyAdmin, Verb, VerbAdmin, VerbForm
 from checkout.kit.display import badge, code, document, link, page_of_public_id, words
 from checkout.kit.models import Approval, User
 from gateways.outcomes import Outcome
+from ledger.services import APPROVED, agreeing, closing
 from payments import services
-from payments.admin.verbs import PaymentForm
 from payments.models import Attempt
 from payments.statuses import AttemptStatus, NextAction, Operation
 
 
-class SettleForm(PaymentForm):
+class SettleForm(VerbForm):
     """What the gateway's own books say, for a second person to check."""
+
+    may_look_so = frozenset({"gateway_reference"})
 
     outcome = forms.ChoiceField(
         choices=[(Outcome.SUCCEEDED, "succeeded"), (Outcome.DECLINED, "declined")], widget=UnfoldAdminSelectWidget
@@ -73,7 +76,6 @@ ATTEMPT_VERBS = (
         is_offered=lambda attempt: (
             attempt.status in (AttemptStatus.UNKNOWN, AttemptStatus.PENDING) and attempt.next_action == NextAction.ASK
         ),
-        form_class=PaymentForm,
     ),
     Verb(
         name="cancel-by-reference",
@@ -90,7 +92,6 @@ ATTEMPT_VERBS = (
             and attempt.operation == Operation.AUTHORIZE
             and attempt.gateway.supports_cancel_by_reference
         ),
-        form_class=PaymentForm,
     ),
     Verb(
         name="settle",
@@ -109,7 +110,14 @@ ATTEMPT_VERBS = (
 )
 
 # What is carried out when a second person agrees, by kind of request.
-_DEEDS = {"attempt.settle_by_hand": services.approve_settlement_by_hand}
+_DEEDS: dict[str, Callable[..., Any]] = {
+    "attempt.settle_by_hand": services.approve_settlement_by_hand,
+    **APPROVED,
+    agreeing.RESOLVE: agreeing.approve_resolution,
+    closing.REOPEN: closing.approve_reopen,
+}
+# What is to be undone when somebody says no.
+_REJECTIONS: dict[str, Callable[..., Any]] = {agreeing.RESOLVE: agreeing.reject_resolution}
 
 
 def _approve(approval: Approval, actor: Actor, data: dict[str, Any]) -> str:
@@ -119,7 +127,8 @@ def _approve(approval: Approval, actor: Actor, data: dict[str, Any]) -> str:
 
 def _reject(approval: Approval, actor: Actor, data: dict[str, Any]) -> str:
     checker = User.objects.get(username=actor.name)
-    approvals.reject(approval=approval, checker=checker, reason=data["reason"], actor=actor)
+    reject = _REJECTIONS.get(approval.kind, approvals.reject)
+    reject(approval=approval, checker=checker, reason=data["reason"], actor=actor)
     return "Rejected. Nothing was changed."
 
 

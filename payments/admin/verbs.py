@@ -3,30 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.core.exceptions import ValidationError
-
 from checkout.kit.actors import Actor
 from checkout.kit.admin import AlreadyDone, MoneyField, Verb, VerbForm
 from checkout.kit.display import money
 from checkout.kit.money import Money
-from payments import selectors, services, vault
+from payments import selectors, services
 from payments.idempotency import Claim, KeyTaken
 from payments.models import Payment
 from payments.statuses import PAYMENT, Event, Status
 
 
-class PaymentForm(VerbForm):
-    """A reason that holds nothing which belongs in the vault only."""
-
-    def clean_reason(self) -> str:
-        """Refuses a reason with a card or account number in it."""
-        reason: str = self.cleaned_data["reason"]
-        if vault.holds_sensitive_data(reason):
-            raise ValidationError("This looks like a card or account number, which must not be kept here.")
-        return reason
-
-
-class CaptureForm(PaymentForm):
+class CaptureForm(VerbForm):
     """How much to take, all that is left by default."""
 
     field_order = ["amount", "reason"]
@@ -37,7 +24,7 @@ class CaptureForm(PaymentForm):
         self.order_fields(self.field_order)
 
 
-class RefundForm(PaymentForm):
+class RefundForm(VerbForm):
     """How much to give back, all that is left by default."""
 
     field_order = ["amount", "reason"]
@@ -162,7 +149,6 @@ VERBS = (
         consequence=_what_cancel_does,
         act=_cancel,
         is_offered=_is_cancelable,
-        form_class=PaymentForm,
         is_grave=True,
     ),
 )

@@ -4,12 +4,12 @@ import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from rest_framework import serializers
 
 from checkout.kit import clock
-from checkout.kit.card_numbers import passes_luhn
+from checkout.kit.card_numbers import holds_sensitive_data, passes_luhn
 from checkout.kit.inputs import (
     Boolean,
     Choice,
@@ -26,11 +26,12 @@ from checkout.settings import policy
 from gateways.base import CardData
 from payments.models import Payment
 from payments.services import PaymentOrder
-from payments.vault import brand_of, holds_sensitive_data
+from payments.vault import brand_of
 
 _MAX_METADATA, _MAX_METADATA_KEY, _MAX_METADATA_VALUE = 50, 40, 500
 _FORBIDDEN_KEYS = re.compile(
-    r"(card|security|verification)?(cvv|cvc|cid)2?(code|value|number)?|(card)?pan|cardnumber|pin|track[12]?"
+    r"(card|security|verification)?(cvv|cvc|cid)2?(code|value|number)?|(card)?(security|verification)(code|value|number)"
+    r"|(card)?pan|cardnumber|pin|track[12]?"
 )
 _EMAIL = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}\Z"
@@ -89,6 +90,7 @@ class ReturnUrl(FreeText):
 
     def to_internal_value(self, data: Any) -> str:
         value = super().to_internal_value(data)
+        no_card_data(unquote(unquote(value)))  # an address may hold another one
         if value and not _is_return_url(value):
             raise serializers.ValidationError("Must be an https address of your own.", "invalid_url")
         return value

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from checkout.kit.actors import Actor
-from checkout.kit.card_numbers import holds_card_number
+from checkout.kit.card_numbers import holds_card_number, holds_secret
 from checkout.kit.errors import Refusal
 from checkout.kit.ids import parse_public_id
 from checkout.kit.inputs import StrictSerializer
@@ -40,7 +40,7 @@ class MerchantView(APIView):
         errors: dict[str, Any] = {}
         for name, values in request.query_params.lists():
             if name not in allowed:
-                errors[name[:60]] = ValidationError("There is no such parameter.", "unknown_parameter").detail
+                errors[name] = ValidationError("There is no such parameter.", "unknown_parameter").detail
             elif len(values) > 1:
                 errors[name] = ValidationError("Is given twice.", "duplicate_parameter").detail
         if errors:
@@ -152,8 +152,8 @@ def idempotency_key(request: Request) -> str:
     if header is None:
         raise ValidationError({"Idempotency-Key": ["This header is needed."]}, "idempotency_key_required")
     word = header[1:-1] if len(header) >= 2 and header[0] == header[-1] == '"' else header
-    if not _KEY.match(word) or holds_card_number(word):
-        message = "1 to 255 ASCII letters, digits and - _ : . are allowed, and no card number."
+    if not _KEY.match(word) or holds_card_number(word) or holds_secret(word):
+        message = "1 to 255 ASCII letters, digits and - _ : . are allowed, and no card number or API key."
         raise ValidationError({"Idempotency-Key": [message]}, "idempotency_key_invalid")
     return str(word)
 

@@ -129,10 +129,14 @@ def ledger_has_each_amount_once(scope: Scope) -> str:
             SELECT step.kind, name, refund.amount_minor, refund.currency, payment.gateway_id
             FROM payments_refund AS refund JOIN audit_name USING (id)
                 JOIN payments_payment AS payment ON payment.id = refund.payment_id
+                LEFT JOIN ledger_journalentry AS adopted
+                    ON adopted.kind = 'refund_adopted' AND adopted.reference = name
                 JOIN (
                     VALUES ('processing', 'refund_requested'), ('succeeded', 'refund_requested'),
-                        ('failed', 'refund_requested'), ('succeeded', 'refund_succeeded'), ('failed', 'refund_failed')
-                ) AS step (status, kind) ON step.status = refund.status
+                        ('failed', 'refund_requested'), ('succeeded', 'refund_succeeded'), ('failed', 'refund_failed'),
+                        ('adopted', 'refund_adopted')
+                ) AS step (status, kind)
+                    ON step.status = CASE WHEN adopted.id IS NULL THEN refund.status ELSE 'adopted' END
             UNION ALL
             SELECT 'late_success', name, late.amount_minor, late.currency, late.gateway_id
             FROM payments_attempt AS late JOIN audit_name USING (id)
@@ -149,8 +153,8 @@ def ledger_has_each_amount_once(scope: Scope) -> str:
                 sum(posting.amount_minor) AS amount_minor, min(posting.currency) AS currency
             FROM ledger_journalentry AS entry
                 JOIN ledger_posting AS posting ON posting.entry_id = entry.id AND posting.amount_minor > 0
-            WHERE entry.kind IN ('capture', 'refund_requested', 'refund_succeeded', 'refund_failed', 'late_success',
-                    'late_success_reversed')
+            WHERE entry.kind IN ('capture', 'refund_requested', 'refund_succeeded', 'refund_failed', 'refund_adopted',
+                    'late_success', 'late_success_reversed')
                 AND (
                     %(since)s::timestamptz IS NULL AND %(gateway)s::uuid IS NULL
                     OR entry.payment_reference IN (SELECT name FROM audit_name)

@@ -1,5 +1,6 @@
 """What can be done about payments? One file per verb."""
 
+from payments.services.adopt import adopt_refund
 from payments.services.cancel import cancel_payment
 from payments.services.capture import capture_payment
 from payments.services.create import PaymentOrder, confirm_payment, create_payment
@@ -18,6 +19,7 @@ from payments.services.self_audit import self_audit
 
 __all__ = [
     "PaymentOrder",
+    "adopt_refund",
     "apply_notices",
     "approve_settlement_by_hand",
     "ask_now",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from checkout.kit import alerts, clock
-from checkout.kit.card_numbers import scrub
+from checkout.kit.card_numbers import holds_card_number, scrub
 from checkout.kit.defer import defer
 from checkout.kit.durable import durable
 from checkout.settings import policy
@@ -12,7 +12,7 @@ from gateways.base import NoticeRefused
 from gateways.models import Gateway, Notice
 from gateways.outcomes import Outcome
 from gateways.registry import adapter_class
-from payments import selectors
+from payments import selectors, vault
 from payments.models import Attempt
 from payments.services.attempts import RUN_DUE
 from payments.statuses import IN_FLIGHT, AttemptStatus, NextAction, Operation
@@ -29,24 +29,25 @@ def receive_notice(*, gateway: Gateway, headers: Mapping[str, str], body: bytes)
     """
     now = clock.now()
     notices = adapter_class(gateway.adapter)(gateway.secrets).parse_notice(headers, body, now.timestamp())
-    text = scrub(body.decode("utf-8", "replace")).replace("\x00", "")
+    text = scrub(gateway.without_secrets(body.decode("utf-8", "replace"))).replace("\x00", "")
     if not all(_is_storable(notice) for notice in notices):
         raise NoticeRefused("an id, an amount or a currency in the notice is too long")
+    names = [_keepable(notice.notice_id) for notice in notices]
     with durable("receive_notice"):
-        before = Notice.objects.filter(gateway=gateway, notice_id__in=[notice.notice_id for notice in notices]).count()
+        before = Notice.objects.filter(gateway=gateway, notice_id__in=names).count()
         Notice.objects.bulk_create(
             (
                 Notice(
                     gateway=gateway,
-                    notice_id=notice.notice_id,
-                    reference=notice.reference,
+                    notice_id=name,
+                    reference=_keepable(notice.reference),
                     outcome=notice.result.outcome,
                     amount_minor=notice.result.amount_minor,
                     currency=notice.result.currency,
                     body=text,
                     received_at=now,
                 )
-                for notice in notices
+                for name, notice in zip(names, notices, strict=True)
             ),
             ignore_conflicts=True,
         )
@@ -81,7 +82,8 @@ def apply_notices() -> int:
                 kind="notice_differs",
                 object_id=attempt.public_id,
                 severity="critical",
-                message=f"A notice of {attempt.reference} speaks of another amount than {attempt.amount}.",
+                message=f"A notice of {attempt.reference} is not understood, or speaks of more or less than"
+                f" {attempt.amount}.",
             )
     now = clock.now()
     rows = Notice.objects.filter(pk__in=[notice.pk for notice in notices])
@@ -103,10 +105,21 @@ def _is_news(notice: Notice, attempt: Attempt) -> bool:
 
 
 def _differs(notice: Notice, attempt: Attempt) -> bool:
-    """Whether a notice of success claims another amount; a void's names the whole authorization, whatever was asked."""
-    if notice.outcome != Outcome.SUCCEEDED or attempt.operation == Operation.VOID or notice.amount_minor is None:
+    """Whether a notice claims a success of another amount, or nothing that is understood.
+
+    A void's names the whole authorization, whatever was asked; and of a card that is only verified there is no amount.
+    """
+    if attempt.operation == Operation.VOID or not attempt.amount_minor:
         return False
-    return (notice.amount_minor, notice.currency) != (attempt.amount_minor, attempt.currency)
+    if notice.outcome != Outcome.SUCCEEDED:
+        return notice.outcome == Outcome.UNKNOWN
+    told = (notice.amount_minor, notice.currency)
+    return notice.amount_minor is not None and told != (attempt.amount_minor, attempt.currency)
+
+
+def _keepable(name: str) -> str:
+    """A gateway's name for something; what looks like a card number is kept as a hash, by which it is known again."""
+    return vault.fingerprint_of(name) if holds_card_number(name) else name
 
 
 def _is_storable(notice: Told) -> bool:

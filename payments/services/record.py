@@ -5,6 +5,7 @@ arrive twice, late, or after somebody else learned the same.
 """
 
 import random
+import re
 from datetime import timedelta
 
 from django.db import transaction
@@ -51,6 +52,7 @@ _CHANGING_FIELDS = (
     "action_url",
     "finished_at",
 )
+_LONG_NUMBER = re.compile(r"[0-9]{12}")  # no card's is shorter
 _SOURCES = {"fetch": Evidence.Source.INQUIRY, "cancel_by_reference": Evidence.Source.CANCEL}
 
 
@@ -107,7 +109,15 @@ def record_result(
 
 
 def _believed(attempt: Attempt, result: GatewayResult, source: str) -> GatewayResult:
-    """The result as far as it can be believed: a success must be about our reference, amount and currency."""
+    """The result as far as it can be believed, and kept: a success must be about our reference, amount and currency."""
+    if _repeats_a_secret(attempt, result):
+        alerts.raise_alert(
+            kind="answer_repeats_secret",
+            object_id=attempt.public_id,
+            severity="critical",
+            message=f"{attempt.gateway.name} repeats the card's number or our credentials, so its answer is not kept.",
+        )
+        return GatewayResult.unknown("the answer repeats what must not be kept")
     if source != Evidence.Source.RESPONSE and result.outcome is Outcome.NOT_SENT:
         return GatewayResult.unknown("the gateway could not be asked")
     if source == Evidence.Source.CANCEL or result.outcome is not Outcome.SUCCEEDED:
@@ -127,6 +137,15 @@ def _believed(attempt: Attempt, result: GatewayResult, source: str) -> GatewayRe
         message=f"{attempt.gateway.name} approved another amount or reference than {attempt.reference} asked for.",
     )
     return GatewayResult.unknown("approved, but for another amount, currency or reference")
+
+
+def _repeats_a_secret(attempt: Attempt, result: GatewayResult) -> bool:
+    """Whether what would be kept of an answer holds the number of the card, or a credential of ours."""
+    kept = f"{result.gateway_reference} {result.action_url}"
+    if attempt.gateway.without_secrets(kept) != kept:
+        return True
+    card = attempt.payment.card if _LONG_NUMBER.search(kept) else None
+    return card is not None and card.number in kept
 
 
 class _Recorder:
@@ -441,7 +460,7 @@ class _Recorder:
         )
 
     def _fact(self, reference: str) -> MerchantFact:
-        """What the ledger is told beside amounts, under the reference of the fact."""
+        """What the ledger is told beside amounts, under the reference of the fact; the gateway knows the attempt's."""
         payment, attempt = self.payment, self.attempt
         return {
             "merchant_id": payment.merchant_id,
@@ -450,6 +469,7 @@ class _Recorder:
             "reference": reference,
             "gateway_reference": attempt.gateway_reference,
             "payment_reference": payment.public_id,
+            "clearing_reference": attempt.reference,
         }
 
     def _post(self) -> None:

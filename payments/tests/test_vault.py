@@ -43,45 +43,6 @@ def test_the_first_digits_tell_the_scheme(number: str, brand: str) -> None:
     assert vault.brand_of(number) == brand
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "4242424242424242",
-        "my card is 4242 4242 4242 4242, thank you",
-        "4242-4242-4242-4242",
-        "378282246310005 (amex)",
-        "order 5555555555554444/7",
-        "%B4242424242424242^LOPEZ/ANA^34121010000000000000?",
-        ";4242424242424242=34121010000000000000?",
-        ";4000000000000000=3412",  # a track is a track, whatever its check digit
-        "DE89370400440532013000",
-        "IBAN: ES91 2100 0418 4502 0005 1332",
-        "NO93 8601 1117 947",
-    ],
-)
-def test_card_and_account_data_is_noticed_in_any_text(text: str) -> None:
-    assert vault.holds_sensitive_data(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "order-1001",
-        "call +34 600 000 000 after 18:00",
-        "4242424242424241",  # no card has this number: the check digit is wrong
-        "12345678901",  # too short
-        "DE89370400440532013001",  # no account has this number
-        "AB12 CDEF",
-        "2026-11-20T19:46:04Z",
-        "0197f3a2-7b1c-7def-8123-456789abcdef",
-        "pay_01JXYZabcdef0123456789",
-    ],
-)
-def test_ordinary_text_is_left_in_peace(text: str) -> None:
-    assert not vault.holds_sensitive_data(text)
-
-
 def test_a_fingerprint_finds_the_same_number_and_depends_on_its_key(settings: Any) -> None:
     one = vault.fingerprint_of("4242424242424242")
     assert one == vault.fingerprint_of("4242424242424242")

@@ -2,15 +2,17 @@
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from django.apps import apps
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 
 from checkout.kit.models import AuditEntry
@@ -34,6 +36,8 @@ ROWS_OF = (
     GatewayCall,
     JournalEntry,
 )
+Result = TypeVar("Result")
+
 LONGEST_SECONDS = 1.0  # of our own work: what else the machine does meanwhile is not the answer's fault
 
 
@@ -88,6 +92,36 @@ def texts_of_database() -> str:
             cursor.execute(f'SELECT row_to_json(t)::text FROM "{table}" AS t')  # noqa: S608
             parts += [text for (text,) in cursor.fetchall()]
     return "\n".join(parts)
+
+
+@contextmanager
+def held(payment: Payment) -> Iterator[None]:
+    """Somebody else's open transaction holds the payment's row, for the whole block. Needs real commits."""
+    other = connection.copy()
+    other.set_autocommit(False)
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM payments_payment WHERE id = %s FOR UPDATE", [payment.pk])
+            assert cursor.fetchone()
+        yield
+    finally:
+        other.rollback()
+        other.close()
+
+
+def together(count: int, deed: Callable[[], Result]) -> list[Result]:
+    """Do something so many times at once, each time in a thread with a database connection of its own."""
+    start = threading.Barrier(count)
+
+    def one() -> Result:
+        start.wait()
+        try:
+            return deed()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(count) as threads:
+        return [future.result() for future in [threads.submit(one) for _ in range(count)]]
 
 
 @dataclass

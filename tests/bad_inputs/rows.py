@@ -2,7 +2,7 @@
 
 One row per fault. A row holds for every endpoint whose good request has what the row spoils. `feature` names what the
 platform does not have yet; such a row is skipped under that name. Letters: T transport, headers and keys; J any JSON;
-P payments; Q lists and filters.
+P payments; R captures and refunds; Q lists and filters.
 """
 
 import bz2
@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import quote
 
 from checkout.kit import clock
 from tests.bad_inputs.calls import (
@@ -77,6 +78,7 @@ def add_for_create(fields: dict[str, object]) -> Change:
 
 KEY = "Authorization"
 NUMBER, CODE, NAME = (f"payment_method.card.{name}" for name in ("number", "cvv", "holder_name"))
+SECRET_KEY = "sk_test_" + "Ab3" * 15 + "z"  # in the form of ours, and nobody's
 FULLWIDTH = str.maketrans("0123456789", "０１２３４５６７８９")
 
 TRANSPORT = [
@@ -220,6 +222,7 @@ TRANSPORT = [
                 "key-１",
                 "a,b",
                 CARD_NUMBER,
+                SECRET_KEY,
             )
         ],
         400,
@@ -536,12 +539,17 @@ JSON = [
                 ("Card Number", "x"),
                 ("cardNumber", "x"),
                 ("cvv_code", "123"),
+                ("security_code", "123"),
+                ("cardVerificationValue", "123"),
                 ("note", "%B4111111111111111^LOPEZ/ANA^3012"),
                 ("note", ";4111111111111111=3012"),
                 ("note", "DE89370400440532013000"),
                 ("note", "DE89 3704 0044 0532 0130 00"),
                 (CARD_NUMBER, "x"),
                 ("note", "cvv: 123"),
+                ("note", "the security code: 123"),
+                ("note", SECRET_KEY),
+                ("note", "whsec_" + "Ab3/" * 11),
             )
         ]
         + [
@@ -566,6 +574,12 @@ JSON = [
                 "3782 822463 10005",
                 CARD_NUMBER.translate(FULLWIDTH),
                 "٤٢٤٢٤٢٤٢٤٢٤٢٤٢٤٢",
+                "4242\u00a04242\u00a04242\u00a04242",
+                "4242  4242  4242  4242",
+                "4242.4242.4242.4242",
+                "4242–4242–4242–4242",
+                "to=%2F%3Fcard%3D4242424242424242",
+                SECRET_KEY,
                 "DE89370400440532013000",
             )
         ],
@@ -758,6 +772,10 @@ PAYMENTS = [
                 "https://exämple.com/",
                 "https://localhost.evil.example\x00",
                 f"https://shop.example/?card={CARD_NUMBER}",
+                f"https://shop.example/?to=%2F%3Fcard%3D{CARD_NUMBER}",
+                f"https://shop.example/?card=%20{CARD_NUMBER}",
+                f"https://shop.example/?card={quote(CARD_NUMBER.translate(FULLWIDTH))}",
+                f"https://shop.example/?key={SECRET_KEY}",
                 "https://shop.example/" + "a" * 2000,
                 7,
             )
@@ -789,6 +807,35 @@ PAYMENTS = [
         400,
         "unknown_field",
     ),
+]
+
+CAPTURE, REFUNDS = ("/v1/payments/{payment}/capture", "/v1/payments/{payment}/refunds")
+
+
+def of_what_was_paid(*values: object) -> list[Change]:
+    """The amounts as what is to be captured, and as what is to be given back."""
+    return [on(template, put("amount", value)) for template in (CAPTURE, REFUNDS) for value in values]
+
+
+CAPTURES_AND_REFUNDS = [  # what the payment itself does not allow is in test_captures_and_refunds.py
+    each("R1", "nothing to take or to give back", of_what_was_paid(0), 400, "amount_too_small"),
+    each("R2", "less than nothing", of_what_was_paid(-1), 400, "amount_too_small"),
+    each("R3", "an amount in quotes", of_what_was_paid("5"), 400, "invalid"),
+    each("R4", "an amount with a point", of_what_was_paid(5.0), 400, "invalid"),
+    absent("R17", "a refund later than its gateway makes any", "age limits of refunds per gateway"),
+    absent("R19", "a refund above the limit of its key", "limits above which a key's refunds wait for approval"),
+    absent("R21", "an approval given twice, too late, or to something else", "approvals of refunds"),
+    each(
+        "R23",
+        "a refund to another card",
+        [
+            on(REFUNDS, add({name: value}))
+            for name, value in {"payment_method": METHOD, "card": METHOD["card"], "destination": "card_0"}.items()
+        ],
+        400,
+        "unknown_field",
+    ),
+    absent("R29", "less than its gateway gives back", "smallest amounts per gateway"),
 ]
 
 NONSENSE = ("-1", "0", "abc", "1.5", "101", "1" + "0" * 30, "", "%20", "１", "1e2", "+1", "0x1", "%00")
@@ -948,7 +995,7 @@ LISTS = [
     ),
 ]
 
-ROWS: list[Row] = [*TRANSPORT, *JSON, *PAYMENTS, *LISTS]
+ROWS: list[Row] = [*TRANSPORT, *JSON, *PAYMENTS, *CAPTURES_AND_REFUNDS, *LISTS]
 
 
 def hostile_texts() -> list[tuple[str, str]]:

@@ -139,7 +139,7 @@ def test_a_key_without_the_scope_is_refused_at_every_endpoint(
 def test_what_is_somebody_elses_or_of_the_other_mode_is_not_there_at_any_endpoint(
     refunded: dict[str, str], stranger: NewKey, live_key: NewKey, complaints: Complaints
 ) -> None:
-    for key, what in ((stranger, "T41 another merchant's"), (live_key, "T9 the other mode's")):
+    for key, what in ((stranger, "T41, R15 another merchant's"), (live_key, "T9 the other mode's")):
         for endpoint in ENDPOINTS:
             if "{" not in endpoint.template:
                 continue

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from checkout.kit import audit
-from checkout.kit.admin.verbs import ReasonField, VerbAdmin, actor_of
+from checkout.kit.admin.verbs import DiscreetForm, ReasonField, VerbAdmin, actor_of
 from checkout.kit.models import AuditEntry
 
 _CHANGES_SHOWN = 20
@@ -38,7 +38,11 @@ class CodesField(forms.CharField):
         return codes
 
 
-class ReasonedForm(forms.ModelForm):  # type: ignore[type-arg]
+class DeskForm(DiscreetForm, forms.ModelForm):  # type: ignore[type-arg]
+    """The form of a row that people set up."""
+
+
+class ReasonedForm(DeskForm):
     """A form that asks why something that exists is changed."""
 
     reason = ReasonField()
@@ -52,7 +56,7 @@ class ConfigurationAdmin(VerbAdmin):
 
     form = ReasonedForm
     audited_fields: tuple[str, ...] = ()
-    add_form: Any = forms.ModelForm
+    add_form: Any = DeskForm
     warn_unsaved_form = True
     compressed_fields = False
 

@@ -14,23 +14,38 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm, AuthenticationForm, UserChangeForm, UserCreationForm
 
 from checkout.kit import alerts, audit
 from checkout.kit.admin.lists import DeskAdmin, ReadOnlyAdmin
-from checkout.kit.admin.verbs import actor_of, user_of
+from checkout.kit.admin.verbs import DiscreetForm, actor_of, user_of
 from checkout.kit.display import badge, code, differences, link, page_of_public_id, person, words
 from checkout.kit.models import Alert, AuditEntry, User
 
 admin.site.unregister(Group)
 
 
+class DeskLoginForm(DiscreetForm, AuthenticationForm):
+    """Who comes in."""
+
+
+admin.site.login_form = DeskLoginForm
+
+
+class PersonForm(DiscreetForm, UserChangeForm):
+    """What may be changed of a person."""
+
+
+class NewPersonForm(DiscreetForm, UserCreationForm):
+    """Somebody new."""
+
+
 @admin.register(User)
 class DeskUserAdmin(UserAdmin, DeskAdmin):  # type: ignore[misc, type-arg]
     """People are made and stopped here, never deleted: their names are in the audit."""
 
-    form = UserChangeForm
-    add_form = UserCreationForm
+    form = PersonForm
+    add_form = NewPersonForm
     change_password_form = AdminPasswordChangeForm
     list_display = ["username", "full_name", "roles", "is_active", "last_login"]
     list_filter = []

@@ -9,20 +9,21 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from checkout.kit.actors import Actor
 from checkout.kit.admin.lists import DeskAdmin
+from checkout.kit.card_numbers import holds_sensitive_data
 from checkout.kit.display import page_of
 from checkout.kit.errors import Refusal
 from checkout.kit.inputs import is_printable
@@ -45,6 +46,24 @@ def user_of(request: HttpRequest) -> User:
     """The person at the desk; the site lets nobody else in."""
     assert isinstance(request.user, User)
     return request.user
+
+
+class DiscreetForm(forms.BaseForm):
+    """Keeps no card number or secret that was typed into one of its fields, nor shows it again.
+
+    Fields whose input is hidden are for secrets; `may_look_so` names those in which a number only looks like a card's.
+    """
+
+    may_look_so: frozenset[str] = frozenset()
+
+    def clean(self) -> dict[str, Any] | None:
+        for name, field in self.fields.items():
+            may_hold = name in self.may_look_so or isinstance(field.widget, forms.PasswordInput)
+            if not may_hold and holds_sensitive_data(str(self[name].data or "")):
+                self.data = data = cast(QueryDict, self.data).copy()
+                data[self.add_prefix(name)] = ""
+                self.add_error(name, "This looks like a card or account number or a secret, which is not kept here.")
+        return super().clean()
 
 
 class ReasonField(forms.CharField):
@@ -82,7 +101,7 @@ class MoneyField(forms.CharField):
         return amount
 
 
-class VerbForm(forms.Form):
+class VerbForm(DiscreetForm, forms.Form):
     """What every confirmation asks. The token makes one opened page good for one deed."""
 
     reason = ReasonField()

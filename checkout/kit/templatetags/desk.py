@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from checkout.kit import clock, display
+from checkout.kit.money import Money
 
 register = template.Library()
 
@@ -21,6 +22,12 @@ register.filter("page", display.page_of)
 register.filter("duration", display.duration)
 register.filter("moment", display.moment)
 register.filter("page_of_name", display.page_of_public_id)
+
+
+@register.filter
+def negated(sum: Money) -> Money:
+    """The same amount on the other side."""
+    return -sum
 
 
 @register.filter

@@ -33,7 +33,7 @@ class Command(BaseCommand):
         if options["gateway"]:
             gateway = Gateway.objects.filter(code=options["gateway"]).first()
             if gateway is None:
-                raise CommandError(f"There is no gateway {options['gateway']!r}.", returncode=2)
+                raise CommandError("There is no gateway with this code.", returncode=2)
         try:
             book, book_gateways = read_book(options["book_file"]) if options["book_file"] else ([], ())
         except BookRefused as refusal:

@@ -1,90 +1,16 @@
-"""What does a fact mean in debits and credits? One recipe per kind of entry; the `for_…` functions tell a whole event.
+"""What does a payment mean in debits and credits? Captures, fees, releases and refunds; `for_…` tells a whole event."""
 
-Recipes ask nothing and write nothing. Legs of nothing are left out, and so are entries without legs.
-"""
+from typing import Unpack
 
-import json
-from dataclasses import dataclass, field
-from datetime import datetime
-from hashlib import sha256
-from typing import Required, TypedDict, Unpack
-from uuid import UUID
-
-from checkout.kit import clock
 from checkout.kit.money import Money
 from ledger import chart
-from ledger.chart import AccountKey
 from ledger.models import JournalEntry
-
-Kind = JournalEntry.Kind
-
-
-@dataclass(frozen=True)
-class PostingDraft:
-    """One leg to be posted: debit positive, credit negative."""
-
-    account: AccountKey
-    amount: Money
-
-
-@dataclass(frozen=True)
-class JournalDraft:
-    """An entry to be posted. All of it but the time is its identity: the same fact told later is the same fact."""
-
-    kind: str
-    reference: str
-    mode: str
-    postings: tuple[PostingDraft, ...]
-    merchant_id: UUID | None = None
-    gateway_id: UUID | None = None
-    gateway_reference: str = ""
-    payment_reference: str = ""
-    occurred_at: datetime = field(default_factory=clock.now)
-
-    @property
-    def body_hash(self) -> bytes:
-        """SHA-256 of what the entry says, in a canonical form."""
-        legs = [
-            [leg.account.kind, str(leg.account.merchant_id), str(leg.account.gateway_id), leg.account.holder]
-            + [leg.amount.currency, leg.amount.amount_minor]
-            for leg in self.postings
-        ]
-        owners = [str(self.merchant_id), str(self.gateway_id)]
-        return sha256(
-            json.dumps([self.mode, owners, self.gateway_reference, self.payment_reference, legs]).encode()
-        ).digest()
-
-
-class GatewayFact(TypedDict, total=False):
-    """What every recipe is told beside amounts. `reference` is our own name of the attempt or settlement."""
-
-    mode: Required[str]
-    reference: Required[str]
-    gateway_id: Required[UUID]
-    gateway_reference: str
-    payment_reference: str
-    occurred_at: datetime
-
-
-class MerchantFact(GatewayFact, total=False):
-    """The same for a fact about a merchant's money."""
-
-    merchant_id: Required[UUID]
-
-
-def debit(account: AccountKey, amount: Money) -> PostingDraft:
-    """A debit leg. Refuses (ValueError) a negative amount: a recipe chooses the side, its caller cannot turn it."""
-    return PostingDraft(account, _not_negative(amount))
-
-
-def credit(account: AccountKey, amount: Money) -> PostingDraft:
-    """A credit leg. Refuses (ValueError) a negative amount."""
-    return PostingDraft(account, -_not_negative(amount))
+from ledger.recipes.drafts import JournalDraft, Kind, MerchantFact, PostingDraft, credit, debit, draft
 
 
 def capture(*, amount: Money, **fact: Unpack[MerchantFact]) -> JournalDraft:
     """The gateway now owes us the amount; we owe it to the merchant."""
-    return _draft(
+    return draft(
         Kind.CAPTURE,
         fact,
         debit(chart.gateway_receivable(fact["gateway_id"]), amount),
@@ -94,7 +20,7 @@ def capture(*, amount: Money, **fact: Unpack[MerchantFact]) -> JournalDraft:
 
 def gateway_fee_charged(*, fee: Money, **fact: Unpack[MerchantFact]) -> JournalDraft:
     """The gateway will pay out that much less."""
-    return _draft(
+    return draft(
         Kind.GATEWAY_FEE,
         fact,
         debit(chart.gateway_fee(fact["gateway_id"]), fee),
@@ -104,7 +30,7 @@ def gateway_fee_charged(*, fee: Money, **fact: Unpack[MerchantFact]) -> JournalD
 
 def platform_fee_charged(*, fee: Money, tax: Money, **fact: Unpack[MerchantFact]) -> JournalDraft:
     """We keep our fee, and the tax on it for the state, of what the merchant is owed."""
-    return _draft(
+    return draft(
         Kind.PLATFORM_FEE,
         fact,
         debit(chart.merchant_pending(fact["merchant_id"]), fee + tax),
@@ -115,7 +41,7 @@ def platform_fee_charged(*, fee: Money, tax: Money, **fact: Unpack[MerchantFact]
 
 def funds_released(*, amount: Money, **fact: Unpack[MerchantFact]) -> JournalDraft:
     """What the merchant is owed may be used from now on."""
-    return _draft(
+    return draft(
         Kind.FUNDS_RELEASED,
         fact,
         debit(chart.merchant_pending(fact["merchant_id"]), amount),
@@ -125,7 +51,7 @@ def funds_released(*, amount: Money, **fact: Unpack[MerchantFact]) -> JournalDra
 
 def refund_requested(*, from_available: Money, from_receivable: Money, **fact: Unpack[MerchantFact]) -> JournalDraft:
     """Set aside what will be given back; what the merchant cannot cover it owes us from now on."""
-    return _draft(
+    return draft(
         Kind.REFUND_REQUESTED,
         fact,
         debit(chart.merchant_available(fact["merchant_id"]), from_available),
@@ -136,7 +62,7 @@ def refund_requested(*, from_available: Money, from_receivable: Money, **fact: U
 
 def refund_succeeded(*, amount: Money, **fact: Unpack[MerchantFact]) -> JournalDraft:
     """The gateway has given back what was set aside, and will pay out that much less."""
-    return _draft(
+    return draft(
         Kind.REFUND_SUCCEEDED,
         fact,
         debit(chart.refund_in_flight(fact["merchant_id"]), amount),
@@ -159,7 +85,7 @@ def refund_failed(*, requested: JournalEntry) -> JournalDraft:
 
 def fee_returned(*, fee: Money, tax: Money, **fact: Unpack[MerchantFact]) -> JournalDraft:
     """A part of our fee, and of the tax on it, goes back to the merchant."""
-    return _draft(
+    return draft(
         Kind.FEE_RETURNED,
         fact,
         debit(chart.platform_fee(), fee),
@@ -170,7 +96,7 @@ def fee_returned(*, fee: Money, tax: Money, **fact: Unpack[MerchantFact]) -> Jou
 
 def late_success(*, amount: Money, **fact: Unpack[MerchantFact]) -> JournalDraft:
     """The gateway took money for an attempt that we had given up: it owes us what nobody has asked for."""
-    return _draft(
+    return draft(
         Kind.LATE_SUCCESS,
         fact,
         debit(chart.gateway_receivable(fact["gateway_id"]), amount),
@@ -180,31 +106,11 @@ def late_success(*, amount: Money, **fact: Unpack[MerchantFact]) -> JournalDraft
 
 def late_success_reversed(*, amount: Money, **fact: Unpack[MerchantFact]) -> JournalDraft:
     """The gateway has given back what nobody had asked for."""
-    return _draft(
+    return draft(
         Kind.LATE_SUCCESS_REVERSED,
         fact,
         debit(chart.suspense(fact["gateway_id"]), amount),
         credit(chart.gateway_receivable(fact["gateway_id"]), amount),
-    )
-
-
-def settlement_announced(*, net: Money, **fact: Unpack[GatewayFact]) -> JournalDraft:
-    """The gateway says that it has sent a payout."""
-    return _draft(
-        Kind.SETTLEMENT_ANNOUNCED,
-        fact,
-        debit(chart.gateway_in_transit(fact["gateway_id"]), net),
-        credit(chart.gateway_receivable(fact["gateway_id"]), net),
-    )
-
-
-def bank_credit(*, amount: Money, **fact: Unpack[GatewayFact]) -> JournalDraft:
-    """The payout has reached our bank account."""
-    return _draft(
-        Kind.BANK_CREDIT,
-        fact,
-        debit(chart.bank(), amount),
-        credit(chart.gateway_in_transit(fact["gateway_id"]), amount),
     )
 
 
@@ -228,7 +134,7 @@ def for_capture(
     ]
     if release:
         drafts.append(funds_released(amount=amount - platform_fee - tax, **fact))
-    return [draft for draft in drafts if draft.postings]
+    return _with_legs(drafts)
 
 
 def for_refund_succeeded(
@@ -244,7 +150,7 @@ def for_refund_succeeded(
         refund_succeeded(amount=amount, **fact),
         fee_returned(fee=returned_fee or nothing, tax=returned_tax or nothing, **fact),
     ]
-    return [draft for draft in drafts if draft.postings]
+    return _with_legs(drafts)
 
 
 def for_refund_failed(*, requested: JournalEntry) -> list[JournalDraft]:
@@ -262,11 +168,5 @@ def for_late_success_reversed(*, amount: Money, **fact: Unpack[MerchantFact]) ->
     return [late_success_reversed(amount=amount, **fact)]
 
 
-def _draft(kind: Kind, fact: MerchantFact | GatewayFact, *legs: PostingDraft) -> JournalDraft:
-    return JournalDraft(kind=kind, postings=tuple(leg for leg in legs if leg.amount), **fact)
-
-
-def _not_negative(amount: Money) -> Money:
-    if amount.amount_minor < 0:
-        raise ValueError(f"{amount} is negative")
-    return amount
+def _with_legs(drafts: list[JournalDraft]) -> list[JournalDraft]:
+    return [entry for entry in drafts if entry.postings]

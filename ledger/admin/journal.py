@@ -1,27 +1,28 @@
-"""How does an operator see the books? Entries with their postings, accounts with their balances, the trial balance."""
+"""How does an operator see the journal? Entries with their postings, and accounts with their balances."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.db.models import OuterRef, Prefetch, QuerySet, Subquery, Sum
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet, Subquery, Sum
+from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
+from checkout.kit import clock
 from checkout.kit.admin import ReadOnlyAdmin
-from checkout.kit.display import amount, badge, code, link, list_of, page_of, page_of_public_id, words
-from checkout.kit.modes import Mode
+from checkout.kit.display import amount, badge, code, link, page_of, page_of_public_id, words
 from checkout.kit.money import Money
-from ledger import selectors
-from ledger.chart import CHART, AccountKind
+from ledger.admin.filters import CurrencyFilter
+from ledger.admin.reports import report_addresses
+from ledger.admin.trial_balance import trial_balance_view
+from ledger.chart import AccountKind
 from ledger.models import Account, JournalEntry, Posting
+from ledger.reports.clearing import PAST_BOTH
+from ledger.reports.scope import PERIODS, days_of
 from ledger.selectors import Balance
 
 
@@ -60,13 +61,79 @@ class PostingInline(TabularInline):
         return amount(-posting.amount) if posting.amount_minor < 0 else ""
 
 
+class EntryCurrencyFilter(CurrencyFilter):
+    """By currency, which entries say in their postings."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(_has_posting(currency=self.value())) if self.value() else queryset
+
+
+class TouchedAccountFilter(DropdownFilter):
+    """Entries that touch accounts of a kind."""
+
+    title = "account"
+    parameter_name = "account"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(kind, words(kind)) for kind in AccountKind.values]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(_has_posting(account__kind=self.value())) if self.value() else queryset
+
+
+class PastBothFilter(DropdownFilter):
+    """Entries that move what a gateway owes us, and are neither an item of ours nor explain a line of its files."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("past_both", "posted past items and lines")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        resolving = JournalEntry.objects.filter(discrepancies__isnull=False).values("xid")
+        past = queryset.filter(_has_posting(account__kind=AccountKind.GATEWAY_RECEIVABLE), kind__in=PAST_BOTH)
+        return past.exclude(xid__in=resolving)
+
+
+class AccountingDayFilter(DropdownFilter):
+    """Entries of accounting days: a period by its name, or two days as `2026-11-01..2026-11-30`."""
+
+    title = "accounting day"
+    parameter_name = "days"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        named = [(name, words(name)) for name in PERIODS]
+        asked = request.GET.get(self.parameter_name, "")
+        return [(asked, asked.replace("..", " to ")), *named] if asked and asked not in PERIODS else named
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        days = days_of(self.value() or "", clock.now().date())
+        return queryset.filter(occurred_on__range=days) if days else queryset
+
+
+def _has_posting(**what: Any) -> Exists:
+    return Exists(Posting.objects.filter(entry=OuterRef("pk"), **what))
+
+
 @admin.register(JournalEntry)
 class JournalEntryAdmin(ReadOnlyAdmin):
     """The journal: every fact about money, once."""
 
     inlines = [PostingInline]
-    list_display = ["created_at", "what", "sum", "merchant", "gateway", "about", "mode"]
-    list_filter = [("kind", ChoicesDropdownFilter), ("mode", ChoicesDropdownFilter)]
+    list_display = ["created_at", "accounting_day", "what", "sum", "merchant", "gateway", "about", "mode"]
+    list_filter = [
+        AccountingDayFilter,
+        ("kind", ChoicesDropdownFilter),
+        TouchedAccountFilter,
+        PastBothFilter,
+        ("merchant", RelatedDropdownFilter),
+        ("gateway", RelatedDropdownFilter),
+        EntryCurrencyFilter,
+        ("mode", ChoicesDropdownFilter),
+    ]
     list_select_related = ["merchant", "gateway"]
     search_fields = ["payment_reference"]
     search_help_text = "A payment's id in full (pay_…), or our reference (att_…, rfd_…)"
@@ -96,6 +163,10 @@ class JournalEntryAdmin(ReadOnlyAdmin):
             queryset = queryset.filter(reference=term, kind__in=JournalEntry.Kind.values)
         return queryset, False
 
+    @display(description="accounting day")
+    def accounting_day(self, entry: JournalEntry) -> str:
+        return f"{entry.occurred_on.day} {entry.occurred_on:%b %Y}"
+
     @display(description="fact")
     def what(self, entry: JournalEntry) -> str:
         return words(entry.kind)
@@ -110,25 +181,18 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         return link(code(entry.payment_reference), page_of_public_id(entry.payment_reference))
 
 
-class CurrencyFilter(DropdownFilter):
-    """By currency, of those that have accounts."""
-
-    title = "currency"
-    parameter_name = "currency"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(c, c) for c in Account.objects.order_by("currency").values_list("currency", flat=True).distinct()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:
-        return queryset.filter(currency=self.value()) if self.value() else queryset
-
-
 @admin.register(Account)
 class AccountAdmin(ReadOnlyAdmin):
     """Every account of the chart that was ever posted to, with what is on it now."""
 
     list_display = ["name", "owner", "balance_amount", "nature", "mode"]
-    list_filter = [("kind", ChoicesDropdownFilter), ("mode", ChoicesDropdownFilter), CurrencyFilter]
+    list_filter = [
+        ("kind", ChoicesDropdownFilter),
+        ("merchant", RelatedDropdownFilter),
+        ("gateway", RelatedDropdownFilter),
+        CurrencyFilter,
+        ("mode", ChoicesDropdownFilter),
+    ]
     list_select_related = ["merchant", "gateway"]
     ordering = ["currency", "kind", "id"]
     fields = ["name", "owner", "meaning", "nature", "mode", "currency", "balance_amount"]
@@ -144,24 +208,9 @@ class AccountAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).annotate(total=Subquery(sums.values("sum")))
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.trial_balance_view)
-        return [path("trial-balance/", view, name="ledger_trial_balance"), *super().get_urls()]
-
-    def trial_balance_view(self, request: HttpRequest) -> HttpResponse:
-        """Debits and credits of every kind of account, per currency, in one mode; they must tie."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        asked = request.GET.get("mode", "")
-        in_use = sorted(set(Account.objects.values_list("mode", flat=True).distinct()), reverse=True)
-        mode = asked if asked in Mode.values else Mode.LIVE if Mode.LIVE in in_use else Mode.TEST
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Trial balance",
-            "mode": mode,
-            "modes": in_use,
-            "sheets": sheets(selectors.trial_balance(mode=mode), mode),
-        }
-        return TemplateResponse(request, "admin/desk/trial_balance.html", context)
+        view = self.admin_site.admin_view(partial(trial_balance_view, self))
+        own = [path("trial-balance/", view, name="ledger_trial_balance"), *report_addresses(self)]
+        return [*own, *super().get_urls()]
 
     @display(description="account")
     def name(self, account: Account) -> str:
@@ -183,65 +232,6 @@ class AccountAdmin(ReadOnlyAdmin):
     @display(description="what it holds")
     def meaning(self, account: Account) -> str:
         return account.chart_row.meaning
-
-
-@dataclass(frozen=True)
-class Line:
-    """One kind of account on the trial balance: the sums of its accounts that stand on either side."""
-
-    kind: str
-    meaning: str
-    nature: str
-    debit: Money
-    credit: Money
-    address: str
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """The trial balance of one currency."""
-
-    currency: str
-    lines: list[Line]
-    debit: Money
-    credit: Money
-
-    @property
-    def is_balanced(self) -> bool:
-        """Whether debits and credits tie."""
-        return self.debit == self.credit
-
-
-def sheets(balances: Iterable[Balance], mode: str) -> list[Sheet]:
-    """Balances by currency and kind of account, in the order of the chart."""
-    by_currency: dict[str, dict[str, list[Balance]]] = {}
-    for balance in balances:
-        by_currency.setdefault(balance.account.currency, {}).setdefault(balance.account.kind, []).append(balance)
-    return [
-        Sheet(
-            currency=currency,
-            lines=[_line(kind, rows, currency, mode) for kind, rows in kinds.items()],
-            debit=_total((row.debit for rows in kinds.values() for row in rows), currency),
-            credit=_total((row.credit for rows in kinds.values() for row in rows), currency),
-        )
-        for currency, kinds in by_currency.items()
-    ]
-
-
-def _line(kind: str, rows: list[Balance], currency: str, mode: str) -> Line:
-    row = CHART[AccountKind(kind)]
-    return Line(
-        kind=kind,
-        meaning=row.meaning,
-        nature=row.nature,
-        debit=_total((balance.debit for balance in rows), currency),
-        credit=_total((balance.credit for balance in rows), currency),
-        address=list_of(Account, f"kind__exact={kind}&currency={currency}&mode__exact={mode}"),
-    )
-
-
-def _total(amounts: Iterable[Money], currency: str) -> Money:
-    return sum(amounts, Money(0, currency))
 
 
 def account_name(account: Account) -> str:

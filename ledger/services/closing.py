@@ -1,0 +1,136 @@
+"""When is a day of a gateway over for good? Once every file is in, every difference is explained or carried, and its
+statement ties out. What is told of it later goes to the next open day.
+"""
+
+from datetime import date, timedelta
+
+from django.db.models import Q
+
+from checkout.kit import approvals, audit, clock
+from checkout.kit.actors import Actor
+from checkout.kit.durable import durable
+from checkout.kit.ids import parse_public_id
+from checkout.kit.models import Approval, User
+from gateways.models import Gateway
+from ledger.models import ClearingItem, ClosedDay, Discrepancy, SettlementFile
+from ledger.reconciliation.locks import share_gateway
+from ledger.reconciliation.refusals import (
+    DayAlreadyClosed,
+    DayNotClosed,
+    DoesNotTieOut,
+    EarlierDayOpen,
+    FileMissing,
+    FileNotReconciled,
+    UnmappedLines,
+    UnresolvedDiscrepancies,
+)
+from ledger.reconciliation.statements import Statement, closed_days, first_open_day, statement
+from ledger.services.periods import lock_days
+from ledger.statuses import UNRESOLVED, DiscrepancyStatus, FileStatus
+
+__all__ = ["Statement", "approve_reopen", "close_day", "request_reopen", "statement"]
+
+REOPEN = "day.reopen"
+
+
+@durable("close_day")
+def close_day(*, gateway: Gateway, mode: str, currency: str, on: date, actor: Actor) -> ClosedDay:
+    """Close a day: its entries are final from now on, and its statement is kept.
+
+    Refuses: DayNotOver, DayAlreadyClosed, EarlierDayOpen, FileMissing, FileNotReconciled, UnmappedLines,
+    UnresolvedDiscrepancies, DoesNotTieOut, ReconciliationUnderWay.
+    """
+    share_gateway(gateway.pk, mode)
+    lock_days(gateway_id=gateway.pk, mode=mode, currency=currency, until=on)
+    _require_its_turn(gateway, mode, currency, on)
+    _require_files(gateway, mode, currency, on)
+    carried_count = _require_no_loose_ends(gateway, mode, currency, on)
+    figures = statement(gateway=gateway, mode=mode, currency=currency, on=on)
+    if figures.file_difference:
+        raise DoesNotTieOut(what="The file of the day", difference=figures.file_difference)
+    if figures.receivable_difference:
+        raise DoesNotTieOut(what="The receivable of the day", difference=figures.receivable_difference)
+    day = ClosedDay.objects.create(
+        gateway=gateway,
+        mode=mode,
+        currency=currency,
+        on=on,
+        opening_minor=figures.opening_minor,
+        movement_minor=figures.movement_minor,
+        matched_minor=figures.matched_minor,
+        closing_minor=figures.closing_minor,
+        file_minor=figures.file_minor,
+        exceptions_minor=figures.exceptions_minor,
+        carried_count=carried_count,
+        closed_by=str(actor),
+    )
+    audit.record(actor=actor, verb="day.close", obj=day, after={"on": on.isoformat(), "currency": currency})
+    return day
+
+
+@durable("reopen.request")
+def request_reopen(*, day: ClosedDay, reason: str, maker: User, actor: Actor, evidence: str = "") -> Approval:
+    """Ask a second person to open the latest closed day again. Refuses: DayNotClosed, AlreadyRequested."""
+    _require_reopenable(day)
+    payload = {"gateway": day.gateway.code, "currency": day.currency, "on": day.on.isoformat()}
+    return approvals.request(
+        kind=REOPEN, obj=day, payload=payload, reason=reason, evidence=evidence, maker=maker, actor=actor
+    )
+
+
+@durable("reopen.approve")
+def approve_reopen(*, approval: Approval, checker: User, actor: Actor) -> ClosedDay:
+    """Agree to open a day again. Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged, DayNotClosed."""
+    approval = approvals.approve(approval=approval, checker=checker)
+    key = parse_public_id(ClosedDay.PUBLIC_PREFIX, approval.object_id)
+    assert key is not None
+    day = ClosedDay.objects.select_for_update(of=("self",)).select_related("gateway").get(pk=key)
+    _require_reopenable(day)
+    day.reopened_at, day.reopened_by = clock.now(), str(actor)
+    day.save(update_fields=["reopened_at", "reopened_by"])
+    after = {**approval.payload, "approval": approval.public_id}
+    audit.record(actor=actor, verb=REOPEN, obj=day, reason=approval.reason, after=after)
+    return day
+
+
+def _require_its_turn(gateway: Gateway, mode: str, currency: str, on: date) -> None:
+    if closed_days(gateway, mode, currency).filter(on=on).exists():
+        raise DayAlreadyClosed(day=on)
+    earlier = first_open_day(gateway, mode, currency, until=on - timedelta(days=1))
+    if earlier is not None:
+        raise EarlierDayOpen(day=earlier)
+
+
+def _require_files(gateway: Gateway, mode: str, currency: str, on: date) -> None:
+    """No file waits; and where money of the day is still to be settled, one that covers the day is in."""
+    files = SettlementFile.objects.filter(gateway=gateway, mode=mode)
+    unfinished = Q(status__in=[FileStatus.RECEIVED, FileStatus.IMPORTING])
+    waiting = files.filter(unfinished | Q(status=FileStatus.IMPORTED, reconciled_at=None)).first()
+    if waiting is not None:
+        raise FileNotReconciled(name=waiting.name)
+    items = ClearingItem.objects.filter(gateway=gateway, mode=mode, currency=currency, occurred_on=on, match=None)
+    covering = files.filter(status=FileStatus.IMPORTED, first_on__lte=on, last_on__gte=on)
+    if items.exists() and not covering.exists():
+        raise FileMissing(day=on, gateway=gateway.name)
+
+
+def _require_no_loose_ends(gateway: Gateway, mode: str, currency: str, on: date) -> int:
+    """Everything up to the day is explained, carried, or so young that it will explain itself; how many are carried."""
+    told = Discrepancy.objects.filter(
+        gateway=gateway, mode=mode, currency=currency, on__lte=on, status__in=UNRESOLVED
+    ).exclude(kind=Discrepancy.Kind.TIMING)
+    unmapped = told.filter(kind=Discrepancy.Kind.UNMAPPED_TYPE).count()
+    if unmapped:
+        raise UnmappedLines(count=unmapped)
+    carried = told.filter(status=DiscrepancyStatus.CARRIED).count()
+    loose = told.count() - carried
+    if loose:
+        raise UnresolvedDiscrepancies(count=loose)
+    return carried
+
+
+def _require_reopenable(day: ClosedDay) -> None:
+    if day.reopened_at is not None:
+        raise DayNotClosed("it is open")
+    if closed_days(day.gateway, day.mode, day.currency).filter(on__gt=day.on).exists():
+        raise DayNotClosed("a later one is closed; begin with the latest")

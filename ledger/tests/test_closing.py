@@ -1,0 +1,225 @@
+"""A day is closed when it ties out, in its order, and by nobody's leave but two people's opened again."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from checkout.kit import clock
+from checkout.kit.approvals import MakerCannotCheck
+from checkout.kit.models import AuditEntry
+from checkout.settings import policy
+from ledger.errors import DayNotOver
+from ledger.models import ClosedDay, Discrepancy, JournalEntry, SettlementFile
+from ledger.reconciliation.refusals import (
+    DayAlreadyClosed,
+    DayNotClosed,
+    DoesNotTieOut,
+    EarlierDayOpen,
+    FileMissing,
+    FileNotReconciled,
+    UnmappedLines,
+    UnresolvedDiscrepancies,
+)
+from ledger.reconciliation.statements import days_not_closed, first_open_day, statement
+from ledger.services import APPROVED, approve_reopen, close_day, request_reopen
+from ledger.services.discrepancies import carry, resolve
+from ledger.tests.settling import ACTOR, Settling, day, line, payout
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _what_was_recorded_a_moment_ago_is_complete(monkeypatch):
+    monkeypatch.setattr(policy, "RECORD_LAG_SECONDS", 0)
+
+
+@pytest.fixture
+def settling(acme, ana) -> Settling:
+    return Settling(acme, ana)
+
+
+def close(settling: Settling, ago: int) -> ClosedDay:
+    return close_day(gateway=settling.gateway, mode="test", currency="USD", on=day(ago), actor=ACTOR)
+
+
+def figures(settling: Settling, ago: int) -> tuple[int, ...]:
+    """Opening, movement, matched, closing; file, exceptions."""
+    found = statement(gateway=settling.gateway, mode="test", currency="USD", on=day(ago))
+    assert found.ties
+    return (
+        found.opening_minor, found.movement_minor, found.matched_minor, found.closing_minor,
+        found.file_minor, found.exceptions_minor,
+    )  # fmt: skip
+
+
+def test_two_days_tie_out_to_the_minor_unit_and_are_closed(settling):
+    settling.charge("a", ago=3)
+    settling.charge("b", 50_00, 1_75, ago=2)
+    settling.settle(line("charge", "ch_a", "att_a", 100_00, 3_20, ago=3), payout(96_80, ago=2))
+    settling.settle(
+        line("charge", "ch_b", "att_b", 50_00, 1_75, ago=2, batch="batch-2"), payout(48_25, ago=1, batch="batch-2")
+    )
+    assert figures(settling, 3) == (0, 96_80, 0, 96_80, 0, 0)
+    assert figures(settling, 2) == (96_80, 48_25, 96_80, 48_25, 96_80, 0)
+    assert figures(settling, 1) == (48_25, 0, 48_25, 0, 48_25, 0)
+
+    closed = [close(settling, ago) for ago in (3, 2, 1)]
+    assert [(row.opening_minor, row.matched_minor, row.closing_minor) for row in closed] == [
+        (0, 0, 96_80), (96_80, 96_80, 48_25), (48_25, 48_25, 0),
+    ]  # fmt: skip
+    assert closed[0].closed_by == "command:test"
+    assert AuditEntry.objects.filter(verb="day.close").count() == 3
+    assert days_not_closed(mode="test") == []
+
+
+def test_lines_that_nobody_explained_are_the_exceptions_of_their_file(settling):
+    settling.charge("a", ago=2)
+    settling.settle(
+        line("charge", "ch_a", "att_a", 100_00, 3_20, ago=2),
+        line("charge", "ch_z", "", 50_00, ago=2),
+        line("fee", "fe_1", "", -25, ago=2),
+        payout(146_55, ago=1),
+    )
+    # The file moved the receivable by 146.55, of which 50.00 nobody knows; the fee was posted as it came.
+    assert figures(settling, 2) == (0, 96_55, 0, 96_55, 0, 0)
+    assert figures(settling, 1) == (96_55, -50_00, 96_55, -50_00, 146_55, 50_00)
+    resolve(discrepancy=settling.the("missing_in_ledger"), resolution="park_in_suspense", reason="", actor=ACTOR)
+    assert figures(settling, 1) == (96_55, 0, 146_55, -50_00, 146_55, 0)
+
+
+def test_what_was_told_wrongly_of_a_payout_is_no_part_of_the_file(settling):
+    settling.charge("a", ago=1)
+    settling.settle(line("charge", "ch_a", "att_a", 100_00, 3_20, ago=1), payout(95_00, ago=0))
+    resolve(discrepancy=settling.the("batch_total_differs"), resolution="park_in_suspense", reason="", actor=ACTOR)
+    assert figures(settling, 0) == (96_80, 0, 96_80, 0, 96_80, 0)
+
+
+def test_a_day_that_is_not_over_stays_open(settling):
+    with pytest.raises(DayNotOver):
+        close(settling, 0)
+
+
+def test_days_are_closed_in_their_order_and_once(settling):
+    settling.charge("a", ago=3)
+    settling.charge("b", ago=2)
+    settling.settle(line("charge", "ch_a", "", 100_00, 3_20, ago=3), line("charge", "ch_b", "", 100_00, 3_20, ago=2))
+    with pytest.raises(EarlierDayOpen) as refused:
+        close(settling, 2)
+    assert refused.value.day == day(3)
+    (waiting,) = days_not_closed(mode="test")
+    assert (waiting.gateway, waiting.currency, waiting.first, waiting.count) == (settling.gateway, "USD", day(3), 2)
+    close(settling, 3)
+    with pytest.raises(DayAlreadyClosed):
+        close(settling, 3)
+    close(settling, 2)
+    assert first_open_day(settling.gateway, "test", "USD", until=day(1)) is None
+
+
+def test_a_day_with_money_needs_a_file_that_covers_it(settling):
+    settling.charge("a", ago=3)
+    with pytest.raises(FileMissing):
+        close(settling, 3)
+    settling.settle(line("charge", "ch_y", "", 1_00, ago=2))
+    with pytest.raises(FileMissing):
+        close(settling, 3)
+    settling.settle(line("charge", "ch_a", "att_a", 100_00, 3_20, ago=3, batch="batch-2"))
+    close(settling, 3)
+
+
+def test_a_file_that_waits_keeps_days_open(settling):
+    settling.charge("a", ago=3)
+    waiting = settling.receive(line("charge", "ch_a", "att_a", 100_00, 3_20, ago=3))
+    with pytest.raises(FileNotReconciled, match=waiting.name):
+        close(settling, 3)
+    settling.import_lines(line("charge", "ch_b", "att_b", 1_00, ago=3, batch="batch-2"))
+    SettlementFile.objects.filter(pk=waiting.pk).update(status="refused")
+    with pytest.raises(FileNotReconciled):
+        close(settling, 3)
+
+
+def test_loose_ends_keep_a_day_open_until_somebody_explains_or_carries_them(settling, django_user_model):
+    settling.charge("a", ago=9)
+    settling.charge("young", ago=1)
+    settling.settle(
+        line("charge", "ch_z", "", 5_00, ago=9),
+        line("novelty", "nv_1", "", 1_00, ago=9),
+        line("fee", "fe_1", "", -1, ago=1),
+    )
+    with pytest.raises(UnmappedLines) as unmapped:
+        close(settling, 9)
+    assert unmapped.value.count == 1
+    about = {"reason": "", "actor": ACTOR}
+    resolve(discrepancy=settling.the("unmapped_type"), resolution="park_in_suspense", **about)
+    with pytest.raises(UnresolvedDiscrepancies) as unresolved:
+        close(settling, 9)
+    assert unresolved.value.count == 2
+    resolve(discrepancy=settling.the("missing_in_ledger"), resolution="park_in_suspense", **about)
+    owner = django_user_model.objects.create(username="olivia")
+    carry(discrepancy=settling.the("missing_at_gateway"), owner=owner, **about)
+    assert close(settling, 9).carried_count == 1
+    close(settling, 1)  # what is only young keeps no day open
+    assert settling.told() == {"missing_at_gateway": 1, "timing": 1}
+
+
+def test_a_day_that_does_not_tie_out_stays_open(settling, tamper):
+    settling.charge("a", ago=3)
+    settling.settle(line("charge", "ch_a", "att_a", 100_00, 3_20, ago=3))
+    tamper("UPDATE ledger_settlementline SET gross_minor = gross_minor - 1, net_minor = net_minor - 1")
+    with pytest.raises(DoesNotTieOut) as refused:
+        close(settling, 3)
+    assert refused.value.difference.amount_minor == 1
+    assert not ClosedDay.objects.exists()
+
+
+def test_what_is_told_of_a_closed_day_goes_to_the_next(settling):
+    settling.charge("a", ago=3)
+    settling.settle(line("charge", "ch_a", "att_a", 100_00, 3_20, ago=3))
+    close(settling, 3)
+    late = settling.charge("late", ago=3)
+    assert late.occurred_on == day(2)
+    assert JournalEntry.objects.get(kind="capture", reference="att_late").occurred_on == day(2)
+    settling.settle(line("charge", "ch_late", "att_late", 100_00, 3_20, ago=3, batch="batch-2"))
+    assert settling.told() == {}
+    assert JournalEntry.objects.filter(kind="settlement_announced").order_by("-pk")[0].occurred_on == day(2)
+    close(settling, 2)
+
+
+def test_a_day_is_opened_again_by_two_people_the_latest_first(settling, django_user_model):
+    maker, checker = (django_user_model.objects.create(username=name) for name in ("olivia", "peter"))
+    for ago in (3, 2):
+        settling.charge(f"of-{ago}", ago=ago)
+        settling.settle(line("charge", f"ch_of-{ago}", "", 100_00, 3_20, ago=ago, batch=f"batch-{ago}"))
+    earlier, latest = close(settling, 3), close(settling, 2)
+    with pytest.raises(DayNotClosed, match="begin with the latest"):
+        request_reopen(day=earlier, reason="", maker=maker, actor=ACTOR)
+    approval = request_reopen(day=latest, reason="a wrong entry", maker=maker, actor=ACTOR)
+    with pytest.raises(MakerCannotCheck):
+        approve_reopen(approval=approval, checker=maker, actor=ACTOR)
+    assert APPROVED[approval.kind] is approve_reopen
+
+    opened = approve_reopen(approval=approval, checker=checker, actor=ACTOR)
+    assert opened.reopened_by == "command:test"
+    assert settling.charge("late", ago=2).occurred_on == day(2)
+    with pytest.raises(DayNotClosed, match="it is open"):
+        request_reopen(day=opened, reason="", maker=maker, actor=ACTOR)
+    settling.settle(line("charge", "ch_late", "", 100_00, 3_20, ago=2, batch="batch-late"))
+    close(settling, 2)
+    assert ClosedDay.objects.filter(on=day(2)).count() == 2
+    assert AuditEntry.objects.get(verb="day.reopen").reason == "a wrong entry"
+
+
+def test_the_command_closes_what_can_be_closed_and_says_why_it_stops(settling, capsys):
+    settling.charge("a", ago=4)
+    settling.charge("b", ago=3)
+    settling.charge("c", ago=2)
+    settling.settle(line("charge", "ch_a", "", 100_00, 3_20, ago=4), line("charge", "ch_b", "", 90_00, 3_20, ago=3))
+    with pytest.raises(CommandError, match=f"{day(3)} stays open"):
+        call_command("close_day", "acme", "USD")
+    assert f"{day(4)}" in capsys.readouterr().out
+    assert ClosedDay.objects.get().on == day(4)
+    Discrepancy.objects.update(status="resolved")
+    settling.settle(line("charge", "ch_c", "", 100_00, 3_20, ago=2, batch="batch-2"))
+    Discrepancy.objects.update(status="resolved")
+    call_command("close_day", "acme", "USD", "--until", str(clock.now().date() - timedelta(days=2)))
+    assert ClosedDay.objects.count() == 3
