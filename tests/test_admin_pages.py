@@ -12,7 +12,15 @@ from checkout.kit import clock
 from checkout.kit.alerts import raise_alert
 from checkout.kit.models import Approval, User
 from gateways.models import Gateway, HealthCheck, Notice
-from ledger.models import ReportSubscription
+from ledger.models import (
+    BankLine,
+    ClosedDay,
+    Discrepancy,
+    ReportSubscription,
+    SettlementBatch,
+    SettlementFile,
+    SettlementLine,
+)
 from merchants.models import Merchant, WebhookDelivery, WebhookEndpoint, WebhookEvent
 from payments.models import AuditRun
 from payments.services import refund_payment
@@ -76,6 +84,45 @@ def a_day(
         expires_at=clock.seconds_from_now(60),
     )
     ReportSubscription.objects.create(report="revenue", period="yesterday", format="csv", mode="test")
+    settle(gateway)
+
+
+def settle(gateway: Gateway) -> None:
+    """A file with a line that nobody expected, its payout, a booking at the bank, and a day that is closed."""
+    about: dict[str, Any] = {"gateway": gateway, "mode": "test", "currency": "EUR"}
+    today = clock.now().date()
+    received = {"source": "upload", "size_bytes": 9, "status": "imported", "line_count": 1, "received_by": "user:frank"}
+    file, statement = (
+        SettlementFile.objects.create(gateway=sender, mode="test", name=name, sha256=name, **received)
+        for sender, name in ((gateway, "day.csv"), (None, "day.xml"))
+    )
+    line = SettlementLine.objects.create(
+        **{**about, "file": file, "line_number": 2, "kind": "charge", "raw_type": "charge", "occurred_on": today},
+        **{
+            "gateway_reference": "ch_1",
+            "gross_minor": 500,
+            "fee_minor": 20,
+            "net_minor": 480,
+            "batch_reference": "b-1",
+        },
+    )
+    bank_line = BankLine.objects.create(
+        file=statement, line_number=1, account="DE00", text="b-1", currency="EUR", amount_minor=480, booked_on=today
+    )
+    SettlementBatch.objects.create(
+        **about, file=file, reference="b-1", net_minor=480, line_count=1, paid_on=today, bank_line=bank_line
+    )
+    Discrepancy.objects.create(
+        **about,
+        kind="missing_in_ledger",
+        on=today,
+        line=line,
+        theirs_minor=500,
+        difference_minor=480,
+        found_at=clock.now(),
+    )
+    figures = ("opening_minor", "movement_minor", "matched_minor", "closing_minor", "file_minor", "exceptions_minor")
+    ClosedDay.objects.create(**about, on=today, closed_by="user:frank", **dict.fromkeys(figures, 0))
 
 
 @pytest.mark.parametrize("role", EVERYBODY)

@@ -17,15 +17,21 @@ _SHORTEST_DISTINCTIVE = 6  # a shorter reference, such as a running number, may 
 
 @dataclass(frozen=True)
 class Credited:
-    """A bank line and the batches it pays. It `is_sure` if the line names them or nothing else could be meant."""
+    """A bank line and the batches it pays."""
 
     line: BankLine
     batches: tuple[SettlementBatch, ...]
 
     @property
+    def shares_minor(self) -> list[int]:
+        """What of it each batch should get: what was paid out, unless the bank got exactly what the lines come to."""
+        nets = [batch.net_minor for batch in self.batches]
+        return nets if sum(nets) == self.line.amount_minor else [expected_minor(batch) for batch in self.batches]
+
+    @property
     def expected_minor(self) -> int:
         """What the batches come to."""
-        return sum(expected_minor(batch) for batch in self.batches)
+        return sum(self.shares_minor)
 
     @property
     def ties(self) -> bool:
@@ -77,26 +83,42 @@ def _pattern(references: Iterable[str]) -> re.Pattern[str]:
 def _named(
     line: BankLine, pattern: re.Pattern[str], by_reference: dict[str, list[SettlementBatch]]
 ) -> list[SettlementBatch]:
-    words = dict.fromkeys(pattern.findall(f"{line.reference} {line.text}".casefold()))
+    words = dict.fromkeys(pattern.findall(_said(line)))
     return [batch for word in words for batch in by_reference[word] if batch.currency == line.currency]
+
+
+def _said(line: BankLine) -> str:
+    return f"{line.reference} {line.text}".casefold()
 
 
 def _told(line: BankLine, named: list[SettlementBatch]) -> Credited | None:
     """What a line says that it pays; None if it names nothing, or only what may mean something else."""
-    distinctive = [batch for batch in named if _is_distinctive(line, batch)]
+    distinctive = _distinctive(line, named)
     for batches in (named, distinctive, *([batch] for batch in named)):
         if batches and Credited(line, tuple(batches)).ties:
             return Credited(line, tuple(batches))
     return Credited(line, tuple(distinctive)) if distinctive else None
 
 
-def _is_distinctive(line: BankLine, batch: SettlementBatch) -> bool:
-    """Whether naming the batch leaves no doubt: a running number needs the word for it, and the gateway's name."""
-    if len(batch.reference) >= _SHORTEST_DISTINCTIVE:
-        return True
-    text, gateway = f"{line.reference} {line.text}".casefold(), batch.gateway
-    number = rf"\bbatch (?:no\.? |number |#)?{re.escape(batch.reference.casefold())}(?![0-9a-z])"
-    return bool(re.search(number, text)) and any(name.casefold() in text for name in (gateway.code, gateway.name))
+def _distinctive(line: BankLine, named: list[SettlementBatch]) -> list[SettlementBatch]:
+    """Those whose reference in the text can mean nothing else.
+
+    A running number needs the word for it; where several gateways count alike, the one that is named is meant.
+    """
+    said = _said(line)
+    sure = [batch for batch in named if len(batch.reference) >= _SHORTEST_DISTINCTIVE]
+    numbered = [
+        batch
+        for batch in named
+        if batch not in sure
+        and re.search(rf"\bbatch\W{{0,3}}(?:no\W{{1,2}})?{re.escape(batch.reference.casefold())}(?![0-9a-z])", said)
+    ]
+    by_name = [batch for batch in numbered if _is_named(batch, said)]
+    return sure + (by_name or numbered)
+
+
+def _is_named(batch: SettlementBatch, said: str) -> bool:
+    return any(name.casefold() in said for name in (batch.gateway.code, batch.gateway.name))
 
 
 def _same_day(batches: Iterable[SettlementBatch]) -> list[tuple[SettlementBatch, ...]]:
@@ -120,7 +142,7 @@ def _unique(lines: Sequence[BankLine], payouts: Sequence[tuple[SettlementBatch, 
 
 def _is_near(line: BankLine, payout: tuple[SettlementBatch, ...]) -> bool:
     first = payout[0]
-    if line.currency != first.currency or line.amount_minor != sum(map(expected_minor, payout)):
+    if line.currency != first.currency or not Credited(line, payout).ties:
         return False
     earliest = first.paid_on - timedelta(days=policy.DATE_SLACK_DAYS)
     return earliest <= line.booked_on <= first.paid_on + timedelta(days=policy.BANK_CREDIT_DAYS)

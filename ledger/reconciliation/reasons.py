@@ -88,7 +88,7 @@ FROM weighed JOIN lone_item AS one ON one.kind = weighed.kind AND one.currency =
 WHERE line_count >= item_count
 """  # noqa: S608
 
-# `ours` and `theirs` are what differs: the fee, the gross, or else the net of whoever says something.
+# `ours` and `theirs` are the fee or the gross, whichever differs; the difference is always of the net.
 _REASONS = f"""
 CREATE TEMPORARY TABLE reason ON COMMIT DROP AS
 SELECT line.id AS line_id, item.id AS item_id, verdict.kind, item.currency, item.occurred_on AS on_day,
@@ -115,7 +115,7 @@ SELECT line.id, NULL,
         ) THEN 'duplicate_at_gateway'
         WHEN unsure.id IS NOT NULL THEN 'ambiguous'
         ELSE 'missing_in_ledger' END,
-    line.currency, line.occurred_on, NULL, line.gross_minor - line.fee_minor, line.gross_minor - line.fee_minor,
+    line.currency, line.occurred_on, NULL, line.gross_minor, line.gross_minor - line.fee_minor,
     CASE WHEN unsure.id IS NOT NULL THEN unsure.item_count || ' of ours could be it' ELSE '' END
 FROM (
     SELECT lone.*, gateway_reference <> '' AND (
@@ -134,7 +134,7 @@ SELECT NULL, item.id,
         WHEN unsure.id IS NOT NULL THEN 'ambiguous'
         WHEN item.occurred_on > %(late)s THEN 'timing'
         ELSE 'missing_at_gateway' END,
-    item.currency, item.occurred_on, item.gross_minor - item.fee_minor, NULL, item.fee_minor - item.gross_minor,
+    item.currency, item.occurred_on, item.gross_minor, NULL, item.fee_minor - item.gross_minor,
     CASE WHEN unsure.id IS NOT NULL THEN unsure.line_count || ' of theirs could be it' ELSE '' END
 FROM (
     SELECT lone.*, EXISTS (

@@ -85,7 +85,7 @@ JOIN gateways_gateway AS gateway ON gateway.id = open.gateway_id
 WHERE (%(currency)s::text IS NULL OR open.currency = %(currency)s)
     AND (%(gateway)s::uuid IS NULL OR open.gateway_id = %(gateway)s)
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
-ORDER BY 2, 1, 4, 5, 6
+ORDER BY 2, 1, 4, array_position(ARRAY['item', 'line', 'entry', 'batch', 'rest'], part), 6
 """
 
 # Up to how many days old, and what that is called; the last has no end.

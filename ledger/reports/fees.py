@@ -79,7 +79,7 @@ REPORT = Report(
         Column("charges", Type.COUNT, is_summed=True, is_wide=True),
         Column("turnover", Type.MONEY, is_summed=True, is_wide=True, link=links.entries(kind=Kind.CAPTURE)),
         Column("expected", Type.MONEY, is_summed=True, link=links.entries(kind=Kind.GATEWAY_FEE)),
-        Column("trued_up", Type.MONEY, is_summed=True, link=links.entries(kind=Kind.FEE_TRUED_UP)),
+        Column("trued_up", Type.MONEY, is_summed=True, is_wide=True, link=links.entries(kind=Kind.FEE_TRUED_UP)),
         Column("other", Type.MONEY, label="without a charge", is_summed=True, is_wide=True),
         Column("charged", Type.MONEY, is_summed=True, link=links.entries(account=AccountKind.GATEWAY_FEE)),
         Column("rate", Type.SHARE, part="charged", whole="turnover"),

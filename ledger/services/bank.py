@@ -18,7 +18,7 @@ from ledger.models import BankLine, Discrepancy, SettlementBatch, SettlementFile
 from ledger.recipes import JournalDraft
 from ledger.reconciliation import selectors
 from ledger.reconciliation.locks import be_patient, lock_whole_gateway
-from ledger.reconciliation.payouts import Credited, expected_minor, pair_payouts
+from ledger.reconciliation.payouts import Credited, pair_payouts
 from ledger.reconciliation.refusals import LineCannotBeMatched
 from ledger.reconciliation.reporting import report_payouts
 from ledger.services.recording import record_entries
@@ -103,8 +103,8 @@ class _Bank:
         line.matched_at = self.now
         line.save(update_fields=["matched_at"])
         self._clear(line.discrepancies.all())
-        for number, batch in enumerate(credited.batches, 1):
-            minor = left if number == len(credited.batches) else expected_minor(batch)
+        for batch, share in zip(credited.batches, credited.shares_minor, strict=True):
+            minor = left if batch is credited.batches[-1] else share
             left -= minor
             if minor:
                 self.drafts.append(self._bank_credit(batch, minor, line.booked_on))

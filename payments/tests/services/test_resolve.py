@@ -21,6 +21,7 @@ from ledger.models import JournalEntry
 from payments import services
 from payments.errors import AttemptNotUnknown, CannotCancelByReference, GatewayReferenceTaken
 from payments.models import Attempt, Evidence, Payment
+from payments.selfaudit import Scope, audit_books
 from payments.services.resolve import SETTLE_BY_HAND, hasten_after_recovery
 from payments.statuses import AttemptStatus, NextAction, RefundStatus, Status
 from payments.tests.answers import (
@@ -265,6 +266,21 @@ def test_two_people_settle_a_charge_that_succeeded(
     assert (entry.actor, entry.reason, entry.before) == ("user:oscar", "they called", {"status": "unknown"})
     assert (entry.after["outcome"], entry.after["amount"], entry.after["evidence"]) == ("succeeded", 50_00, "line 7")
     assert entry.after["approval"] == Approval.objects.get(status="approved", checker=checker).public_id
+
+
+def test_what_follows_from_a_settlement_has_its_reason_too(
+    attempt: Callable[..., Attempt], ask_for: Callable[..., Approval], checker: User
+) -> None:
+    charge = attempt("unknown")
+
+    agree(ask_for(charge), checker)
+
+    entries = AuditEntry.objects.filter(object_id=charge.payment.public_id, actor="user:oscar")
+    assert [(entry.verb, entry.reason) for entry in entries.order_by("id")] == [
+        ("payment.authorize", "they called"),
+        ("payment.capture", "they called"),
+    ]
+    assert [finding.samples for finding in audit_books(Scope()) if finding.code == "I16"] == [[]]
 
 
 def test_two_people_settle_a_charge_that_never_happened_and_no_other_gateway_is_tried(

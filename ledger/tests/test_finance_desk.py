@@ -1,0 +1,169 @@
+"""Can a finance person bring a file in, see what differs, explain it and close the day, without a terminal?"""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+
+from checkout.kit import clock
+from checkout.kit.actors import Actor
+from checkout.kit.models import Approval, AuditEntry
+from checkout.settings import policy
+from gateways.models import Gateway
+from ledger.models import ClearingItem, ClosedDay, Discrepancy, SettlementFile
+from ledger.services.files import import_due
+from tests.desk import at_desk, fill_in, queries_of, text_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DESK = "/admin/ledger"
+HEADER = "kind,gateway_reference,reference,currency,gross_minor,fee_minor,net_minor,occurred_on,batch\n"
+
+
+@pytest.fixture
+def item(captured_payment: Any, eur: Any) -> ClearingItem:
+    """What we expect to be settled of one payment of 50 euros, made yesterday."""
+    captured_payment(eur(50_00))
+    item = ClearingItem.objects.select_related("gateway").get()
+    Gateway.objects.filter(pk=item.gateway_id).update(currencies=["EUR"])
+    return item
+
+
+def file_of(item: ClearingItem, *, fee_minor: int | None = None) -> SimpleUploadedFile:
+    """A settlement file that tells of the item."""
+    fee = item.fee_minor if fee_minor is None else fee_minor
+    net = item.gross_minor - fee
+    row = (
+        f"charge,{item.gateway_reference},{item.reference},EUR,{item.gross_minor},{fee},{net},{item.occurred_on},b-1\n"
+    )
+    payout = f"payout,po-1,,EUR,{-net},0,{-net},{item.occurred_on},b-1\n"
+    return SimpleUploadedFile("day.csv", (HEADER + row + payout).encode())
+
+
+def bring_in(browser: Any, item: ClearingItem, file: SimpleUploadedFile) -> SettlementFile:
+    answer = fill_in(browser, f"{DESK}/settlementfile/upload/", sender=item.gateway.code, file=file)
+    assert answer.status_code == 302, text_of(answer)
+    import_due(actor=Actor.task("import_files"))
+    return SettlementFile.objects.latest("id")
+
+
+def test_a_file_is_brought_in_and_its_page_says_what_it_holds(item: ClearingItem) -> None:
+    browser = at_desk("Finance")
+
+    file = bring_in(browser, item, file_of(item))
+    said = text_of(browser.get(f"{DESK}/settlementfile/{file.public_id}/change/"))
+
+    assert file.status == "imported"
+    assert "day.csv" in said
+    assert "50.00 EUR" in said
+    assert not Discrepancy.objects.exists()
+
+
+def test_the_same_file_is_not_taken_twice(item: ClearingItem) -> None:
+    browser = at_desk("Finance")
+    bring_in(browser, item, file_of(item))
+
+    answer = fill_in(browser, f"{DESK}/settlementfile/upload/", sender=item.gateway.code, file=file_of(item))
+
+    assert "was received before" in text_of(answer)
+    assert SettlementFile.objects.count() == 1
+
+
+def test_a_refused_file_says_which_line(item: ClearingItem) -> None:
+    browser = at_desk("Finance")
+    wrong = SimpleUploadedFile("wrong.csv", (HEADER + "charge,c,r,EUR,1e3,0,1000,2026-01-01,b\n").encode())
+
+    file = bring_in(browser, item, wrong)
+    said = text_of(browser.get(f"{DESK}/settlementfile/{file.public_id}/change/"))
+
+    assert file.status == "refused"
+    assert "Why it was refused" in said
+    assert " 2 gross_minor " in said
+
+
+def test_only_finance_brings_files_in(item: ClearingItem) -> None:
+    assert at_desk("Read-only").get(f"{DESK}/settlementfile/upload/").status_code == 403
+    assert at_desk("Operations").get(f"{DESK}/discrepancy/explain-all/").status_code == 403
+
+
+def test_another_fee_is_shown_on_both_sides_explained_and_booked(item: ClearingItem) -> None:
+    browser = at_desk("Finance")
+    bring_in(browser, item, file_of(item, fee_minor=item.fee_minor + 11))
+    discrepancy = Discrepancy.objects.get()
+    page = f"{DESK}/discrepancy/{discrepancy.public_id}"
+
+    assert "fee differs" in text_of(browser.get(f"{DESK}/discrepancy/"))
+    said = text_of(browser.get(f"{page}/change/"))
+    assert "Our books" in said
+    assert "Would be booked on" in said
+    assert Discrepancy.objects.get().status == "open"  # looking at it books nothing
+    answer = fill_in(browser, f"{page}/resolve/", resolution="fee_true_up", reason="their tariff")
+
+    discrepancy.refresh_from_db()
+    assert answer.status_code == 302
+    assert (discrepancy.status, discrepancy.resolution) == ("resolved", "fee_true_up")
+    assert AuditEntry.objects.get(verb="discrepancy.resolve").reason == "their tariff"
+
+
+def test_more_than_one_person_may_book_waits_for_another(item: ClearingItem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "RESOLUTION_LIMIT_MINOR", 10)
+    browser = at_desk("Finance")
+    bring_in(browser, item, file_of(item, fee_minor=item.fee_minor + 11))
+    discrepancy = Discrepancy.objects.get()
+
+    fill_in(
+        browser, f"{DESK}/discrepancy/{discrepancy.public_id}/resolve/", resolution="fee_true_up", reason="their tariff"
+    )
+    approval = Approval.objects.get()
+    mine = fill_in(browser, f"/admin/kit/approval/{approval.public_id}/approve/")
+    assert "Somebody else has to decide this" in text_of(mine)
+    fill_in(at_desk(), f"/admin/kit/approval/{approval.public_id}/approve/")
+
+    discrepancy.refresh_from_db()
+    assert discrepancy.status == "resolved"
+
+
+def test_all_of_a_kind_are_explained_after_their_totals_were_shown(item: ClearingItem) -> None:
+    browser = at_desk("Finance")
+    bring_in(browser, item, file_of(item, fee_minor=item.fee_minor + 11))
+    address = f"{DESK}/discrepancy/explain-all/?kind=fee_differs&gateway={item.gateway.code}&mode=test&currency=EUR"
+
+    shown = fill_in(browser, address, resolution="fee_true_up", reason="their tariff")
+    assert "This is what it comes to" in text_of(shown)
+    assert Discrepancy.objects.get().status == "open"
+    fill_in(browser, address, resolution="fee_true_up", reason="their tariff", confirmed="yes")
+
+    assert Discrepancy.objects.get().status == "resolved"
+
+
+def test_a_day_is_looked_at_and_closed(item: ClearingItem) -> None:
+    yesterday = clock.now().date() - timedelta(days=1)
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute("UPDATE ledger_journalentry SET occurred_on = %s", [yesterday])
+        cursor.execute("SET session_replication_role = origin")
+    ClearingItem.objects.update(occurred_on=yesterday)
+    item.refresh_from_db()
+    browser = at_desk("Finance")
+    bring_in(browser, item, file_of(item))
+    address = f"{DESK}/closedday/day/?gateway={item.gateway.code}&mode=test&currency=EUR&on={yesterday}"
+
+    assert "Waiting to be closed" in text_of(browser.get(f"{DESK}/closedday/"))
+    assert "ties out to the minor unit" in text_of(browser.get(address))
+    answer = browser.post(address)
+
+    assert answer.status_code == 302, text_of(answer)
+    day = ClosedDay.objects.get()
+    assert day.on == yesterday
+    assert "Statement of the day" in text_of(browser.get(f"{DESK}/closedday/{day.public_id}/change/"))
+
+
+def test_the_queue_takes_a_fixed_number_of_queries(item: ClearingItem) -> None:
+    browser = at_desk("Finance")
+    browser.get(f"{DESK}/discrepancy/")
+    none = queries_of(lambda: browser.get(f"{DESK}/discrepancy/"))
+    bring_in(browser, item, file_of(item, fee_minor=item.fee_minor + 11))
+
+    assert queries_of(lambda: browser.get(f"{DESK}/discrepancy/")) <= none + 1  # the gateways' names
