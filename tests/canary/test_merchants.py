@@ -13,7 +13,7 @@ from tests.canary import ways_in
 from tests.canary.conftest import Written
 from tests.canary.marks import drawn, forms, next_card
 
-PAYMENTS = 120
+PAYMENTS = 100
 Nothing = Callable[..., None]
 
 
