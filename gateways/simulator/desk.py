@@ -1,6 +1,6 @@
 """Who asks for settlement files and bank statements? The part of the control port that issues and shows them."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
@@ -45,7 +45,8 @@ class Desk:
     async def _issue_file(self, request: web.Request) -> web.Response:
         gateway = self._house.gateway(request.match_info["code"])
         asked = _known(await json_object(request), "until", "plant", "seed")
-        until = _until(asked["until"]) if asked.get("until") else datetime.now(UTC)
+        # What became final in this very millisecond is in it.
+        until = _until(asked["until"]) if asked.get("until") else datetime.now(UTC) + timedelta(milliseconds=1)
         file = self._house.settlements.issue(gateway.settings, until=until, plant=_plant(asked), seed=_seed(asked))
         return web.json_response(_file_row(file), status=201) if file else web.json_response(None)
 
