@@ -83,15 +83,17 @@ def record_result(
     result: GatewayResult,
     source: str,
     actor: Actor,
+    reason: str = "",
     call: GatewayCall | None = None,
     is_refusal: bool = False,
 ) -> None:
     """Keep what was learned of an attempt as evidence and draw the conclusions. Expects the payment to be locked.
 
-    `is_refusal` is whether a gateway answered that it would not process the request, `call` the conversation.
+    `reason` is why a person says so, `is_refusal` whether a gateway answered that it would not process the request,
+    `call` the conversation.
     """
     attempt.payment = payment
-    recorder = _Recorder(payment, attempt, actor)
+    recorder = _Recorder(payment, attempt, actor, reason)
     if call is not None:
         recorder.changes.add(call)
     recorder.changes.add(
@@ -151,10 +153,10 @@ def _repeats_a_secret(attempt: Attempt, result: GatewayResult) -> bool:
 class _Recorder:
     """One outcome on its way into one locked payment."""
 
-    def __init__(self, payment: Payment, attempt: Attempt, actor: Actor) -> None:
+    def __init__(self, payment: Payment, attempt: Attempt, actor: Actor, reason: str) -> None:
         self.payment = payment
         self.attempt = attempt
-        self.changes = Changes(payment, actor)
+        self.changes = Changes(payment, actor, reason)
         self.drafts: list[recipes.JournalDraft] = []
 
     def apply(self, result: GatewayResult, source: str, *, is_refusal: bool) -> None:

@@ -117,7 +117,14 @@ def approve_settlement_by_hand(*, approval: Approval, checker: User, actor: Acto
         before={"status": attempt.status},
         after={**approval.payload, "approval": approval.public_id, "evidence": approval.evidence},
     )
-    record_result(payment=payment, attempt=attempt, result=result, source=Evidence.Source.OPERATOR, actor=actor)
+    record_result(
+        payment=payment,
+        attempt=attempt,
+        result=result,
+        source=Evidence.Source.OPERATOR,
+        actor=actor,
+        reason=approval.reason,
+    )
     return attempt
 
 
