@@ -950,7 +950,7 @@ LISTS = [
         "card_data",
     ),
     row("Q19", "a callback for JSONP", query("callback=alert"), 400, "unknown_parameter"),
-    absent("Q23", "an export of a million rows", "exports"),
+    absent("Q23", "an export of a million rows", "exports through the API"),
     each(
         "Q25",
         "a moment or a zone that is none",

@@ -11,10 +11,12 @@ from django.conf import settings
 from django.contrib import admin
 from django.db import connection
 from django.test import Client
+from django.urls import reverse
 
 from checkout.kit.actors import Actor
 from checkout.kit.models import User
 from gateways.models import Gateway
+from ledger.reports import REPORTS
 from merchants.services import EndpointSecret, NewKey, create_endpoint, deliver_due
 from merchants.tests.loop import discard_loop
 from merchants.tests.receiver import Receiver, receivers
@@ -33,7 +35,8 @@ class Written:
     def answer(self, answer: Any) -> Any:
         """Keep an answer of the platform's, with its headers; returns it."""
         is_json = answer.get("Content-Type", "").partition(";")[0].endswith("json")
-        self.texts["answer" if is_json else "page"].append(answer.content.decode())
+        content = answer.getvalue() if answer.streaming else answer.content
+        self.texts["answer" if is_json else "page"].append(content.decode())
         self.texts["header"] += [f"{name}: {value}" for name, value in answer.items()]
         return answer
 
@@ -134,8 +137,9 @@ def nothing_is_to_be_read(written: Written, search: Search, receiver: Receiver, 
 
 
 def pages() -> Iterator[str]:
-    """The address of the desk's home, of every list, and of some pages of each kind."""
+    """The address of the desk's home, of every list, of some pages of each kind, and of every report as a file."""
     yield "/admin/"
+    yield from (reverse("admin:ledger_report_export", args=[name, "csv"]) + "?mode=test" for name in REPORTS)
     for model in admin.site._registry:
         address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         yield address

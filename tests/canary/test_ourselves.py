@@ -149,7 +149,7 @@ def test_what_people_type_at_the_desk(
             answer = typed(address.strip(), **fields)
             assert answer.status_code == 200, f"{form} at {address}: {answer.status_code}"
         for address in pages() if form == "plain" else ("/admin/payments/payment/",):
-            assert written.answer(browser.get(address, {"q": word})).status_code == 400
+            assert written.answer(browser.get(address.partition("?")[0], {"q": word})).status_code == 400
         assert written.answer(browser.get("/admin/search/", {"s": word, "extended": 1})).status_code == 400
         assert written.answer(Client().post("/admin/login/", {"username": word, "password": word})).status_code == 200
     nothing_is_to_be_read(on_pages=True)

@@ -1,90 +1,107 @@
 """Does every act survive dying, or being overtaken, at every commit and every send? Enumerated, not sampled."""
 
-from collections.abc import Callable, Iterator
+import ast
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from checkout.kit import failpoints
+from checkout.kit.models import User
+from checkout.launch.files import ROOT
+from checkout.settings import policy
 from gateways.models import Gateway, Region
 from merchants.models import Merchant
+from merchants.services import NewKey
+from merchants.tests.loop import discard_loop
+from merchants.tests.receiver import receivers
 from payments.models import Payment
-from tests.failpoints.story import Story, check, overtaken
+from tests.failpoints import story
+from tests.failpoints.books import Books, check_invariants, check_ledger, check_payment
+from tests.failpoints.places import PLACES, Place, act_of, commits
+from tests.failpoints.story import Elsewhere, Trouble, World
 from tests.simulation import Simulation
 
-POINTS = (
-    *(f"{act}.{side}_commit" for act in ("create", "capture", "refund", "cancel") for side in ("before", "after")),
-    *(f"{act}.{side}_commit" for act in ("claim", "record") for side in ("before", "after")),
-    "call.before_send",
-    "call.after_reply",
-    "ring.before",
-)
-BEHAVIOURS = (
-    "healthy",
-    "down",
-    "error_before_charging",
-    "charge_then_500",
-    "charge_then_timeout",
-    "reset",
-    "slow",
-    "asynchronous",
-)
-TROUBLES: dict[str, Callable[[], None]] = {"crash": failpoints.die, "pause": overtaken}
+APPS = ("checkout", "gateways", "merchants", "payments")
+CASES = [(place, act) for place in PLACES for act in dict.fromkeys(map(act_of, place.points))]
 
 
 @pytest.fixture
-def shop(
-    transactional_db: None, merchant: Merchant, gateways: dict[str, Gateway], regions: dict[str, Region]
-) -> Iterator[Merchant]:
-    """A merchant whose gateways give up quickly, so that a timeout costs little."""
-    Gateway.objects.update(call_timeout_seconds=0.4, settle_window_seconds=60)
-    yield merchant
+def world(
+    transactional_db: None,
+    merchant: Merchant,
+    api_key: NewKey,
+    gateways: dict[str, Gateway],
+    regions: dict[str, Region],
+    simulation: Simulation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[World]:
+    """A merchant with an API key; while it waits for an outcome, a worker works."""
+    monkeypatch.setattr(policy, "CLAIM_AGAIN_SECONDS", 5.0)  # a run with calls in flight does nothing but wait for them
+    monkeypatch.setattr("payments.waiting.until_settled", lambda payment_id, seconds: story.work())
+    people = (User.objects.create_user("olivia"), User.objects.create_user("oscar"))
+    elsewhere = Elsewhere()
+    with receivers() as open_receiver:
+        yield World(merchant, api_key.secret, simulation, people, open_receiver(), elsewhere)
     failpoints.disarm()
+    elsewhere.close()
+    for code in gateways:
+        simulation.change(code, notice_url="")
+    discard_loop()
 
 
-def on_pass(number: int, action: Callable[[], None]) -> Callable[[], None]:
-    """Let something happen only when a point is passed for the n-th time, counted from 1, and only once."""
-    count = 0
-
-    def passed() -> None:
-        nonlocal count
-        count += 1
-        if count == number:
-            action()
-
-    return passed
-
-
-@pytest.mark.parametrize("trouble", TROUBLES)
-@pytest.mark.parametrize("point", POINTS)
-def test_money_is_neither_lost_nor_doubled(shop: Merchant, simulation: Simulation, point: str, trouble: str) -> None:
-    passes = (1, 2, 3) if point.startswith(("claim", "record", "call")) else (1,)
-    for behaviour in BEHAVIOURS:
-        for number in passes:
-            Gateway.objects.update(health_status="healthy", failure_count=0)
-            simulation.change("north", behaviour=behaviour, slow_seconds=0.8, async_seconds=0.1)
-            failpoints.arm(point, on_pass(number, TROUBLES[trouble]))
-            story = Story(shop, simulation)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the bell's thread that dies
+@pytest.mark.parametrize(
+    ("place", "act"), CASES, ids=[f"{place.story.__name__}.{place.step}-{act}" for place, act in CASES]
+)
+def test_money_is_neither_lost_nor_doubled(world: World, tmp_path: Path, place: Place, act: str) -> None:
+    books = Books(world.simulation)
+    told: list[tuple[str, Payment]] = []
+    points = [point for point in place.points if act_of(point) == act]
+    for point, kind, number in itertools.product(points, ("crash", "pause"), place.passes):
+        happened = 0
+        for behaviour in place.behaviours:
+            words = f"{kind} at pass {number} of {point}, {behaviour}"
+            trouble = Trouble(kind, point, number)
             try:
-                payment = story.tell()
-                check(payment, simulation)
+                told.append((words, place.story(world, behaviour, trouble).tell(place.step)))
             except AssertionError as error:
-                raise AssertionError(f"{point}, pass {number}, {trouble}, north {behaviour}: {error}") from error
-            finally:
-                failpoints.disarm()
+                raise AssertionError(f"{words}: {error}") from error
+            happened += trouble.happened.is_set()
+        assert happened, f"{point} is not passed {number} times, so nothing was proved"
+    there = books.read()
+    rows = [row for book in there.values() for row in book]
+    for words, payment in told:
+        try:
+            check_payment(payment, rows)
+        except AssertionError as error:
+            raise AssertionError(f"{words}: {error}") from error
+    check_ledger()
+    check_invariants(there, tmp_path)
 
 
-def test_a_sale_in_one_call_survives_as_well(shop: Merchant, simulation: Simulation) -> None:
-    for point in ("record.before_commit", "record.after_commit", "call.after_reply"):
-        for behaviour in BEHAVIOURS:
-            for trouble in TROUBLES.values():
-                Gateway.objects.update(health_status="healthy", failure_count=0)
-                simulation.change("north", behaviour=behaviour, slow_seconds=0.8, async_seconds=0.1)
-                failpoints.arm(point, on_pass(1, trouble))
-                check(Story(shop, simulation, capture_mode=Payment.CaptureMode.AUTOMATIC).tell(), simulation)
+def test_every_point_of_the_product_has_its_place() -> None:
+    assert {point for place in PLACES for point in place.points} == set(points_of_the_product())
 
 
 def test_nothing_can_be_armed_outside_the_test_settings(settings: Any) -> None:
     settings.FAILPOINTS = False
     with pytest.raises(RuntimeError):
         failpoints.arm("create.before_commit", failpoints.die)
+
+
+def points_of_the_product() -> Iterator[str]:
+    """What every `durable(…)` and `reach(…)` names, read from the source."""
+    for path in (path for app in APPS for path in (ROOT / app).rglob("*.py")):
+        if "tests" in path.parts or path.name in ("durable.py", "failpoints.py"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if name in ("durable", "reach"):
+                (word,) = node.args
+                assert isinstance(word, ast.Constant), f"{path.name}:{node.lineno} names its point by a variable"
+                yield from commits(word.value) if name == "durable" else (word.value,)
