@@ -39,6 +39,10 @@ _PIECE_BYTES = 256 * 1024
 _BEFORE_SENDING = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
 
+class _TooLateToSend(Exception):
+    """The time in which a call may be sent is over."""
+
+
 @dataclass(frozen=True)
 class Account:
     """What a call needs to know of a configured gateway, detached from the database.
@@ -74,13 +78,15 @@ class Account:
 class Call:
     """One verb to be driven at one gateway: the adapter's method of that name.
 
-    `request` is None for `health`, `list_settlements` and `download_settlement`.
+    `request` is None for `health`, `list_settlements` and `download_settlement`. After `send_until` nothing of it is
+    sent any more: whoever intended it has lost the right to, and somebody else may be at it.
     """
 
     account: Account
     verb: str
     request: GatewayRequest | None = None
     tag: Any = None
+    send_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -243,6 +249,8 @@ async def _drive(session: aiohttp.ClientSession, call: Call) -> Answer:
         async with asyncio.timeout(_deadline_seconds(call)):
             ask = next(verb)
             while True:
+                if call.send_until is not None and clock.now() > call.send_until:
+                    raise _TooLateToSend
                 reach("call.before_send")
                 reply = await _send(session, call.account, ask)
                 sent, http_status = True, reply.http_status
@@ -258,6 +266,9 @@ async def _drive(session: aiohttp.ClientSession, call: Call) -> Answer:
                 result = GatewayResult.unknown("no list of files that can be believed")
             case concluded:
                 result = concluded
+    except _TooLateToSend:
+        late = "held up for too long to send it"
+        result = GatewayResult.unknown(late) if sent else GatewayResult.not_sent(late)
     except _BEFORE_SENDING as failure:
         error = type(failure).__name__
         result = (

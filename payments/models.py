@@ -168,7 +168,8 @@ class Attempt(PublicModel):
     Its `reference` (the public id) is the gateway's idempotency key and the name it is asked about by. `decision` is
     the routing decision that led here. `next_action_at` is when `next_action` is due; while somebody is at it, when
     that lease ends; and empty once nothing more is to be done. One that `reverses` another gives back what a gateway
-    took for it after it had been given up; `action_url` is where the customer must go while it is pending.
+    took for it after it had been given up; `action_url` is where the customer must go while it is pending. Since
+    `called_off_at` the gateway may have been told that it must never charge: no success is believed from then on.
     """
 
     PUBLIC_PREFIX = "att"
@@ -196,6 +197,7 @@ class Attempt(PublicModel):
     retry_count = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True)
+    called_off_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:

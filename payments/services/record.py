@@ -61,7 +61,12 @@ def record_answer(*, answer: Answer, actor: Actor) -> None:
     """Record what a gateway answered about an attempt, and everything that follows from it."""
     payment_id, attempt_id = answer.call.tag
     selectors.lock_only(payment_id)
-    attempt = Attempt.objects.select_related("gateway", "payment__merchant").defer("decision").get(pk=attempt_id)
+    attempt = (
+        Attempt.objects.select_for_update(of=("self",), no_key=True)  # so that nobody claims it before this is recorded
+        .select_related("gateway", "payment__merchant")
+        .defer("decision")
+        .get(pk=attempt_id)
+    )
     payment = attempt.payment
     source = _SOURCES.get(answer.call.verb, Evidence.Source.RESPONSE)
     result = _believed(attempt, answer.result, source)
@@ -179,6 +184,8 @@ class _Recorder:
                 self._refused(result)
             else:
                 self._ask_again()
+        elif result.outcome is Outcome.SUCCEEDED and attempt.called_off_at and source != Evidence.Source.OPERATOR:
+            self._ask_again(NextAction.CANCEL)  # it may be older than our cancel, which holds in any case
         elif result.outcome is Outcome.SUCCEEDED:
             attempt.gateway_reference = result.gateway_reference
             self._finish(AttemptEvent.SUCCEED)
@@ -219,6 +226,13 @@ class _Recorder:
         """
         attempt = self.attempt
         attempt.next_action_at = None
+        if attempt.status == AttemptStatus.SUCCEEDED and (source, result.outcome) == (
+            Evidence.Source.CANCEL,
+            Outcome.SUCCEEDED,
+        ):
+            self._alert(
+                "success_called_off", f"{attempt.gateway.name} has canceled {attempt.reference}, which counted."
+            )
         if attempt.status == AttemptStatus.SUCCEEDED or source == Evidence.Source.CANCEL:
             return
         if result.outcome is Outcome.SUCCEEDED:

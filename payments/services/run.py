@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -34,6 +35,8 @@ WITH due AS (
 UPDATE payments_attempt AS attempt SET
     status = CASE due.status WHEN %(created)s THEN %(sent)s WHEN %(sent)s THEN %(unknown)s ELSE due.status END,
     sent_at = COALESCE(attempt.sent_at, %(now)s),
+    called_off_at = CASE due.next_action WHEN %(cancel)s THEN COALESCE(attempt.called_off_at, %(now)s)
+        ELSE attempt.called_off_at END,
     next_action = %(ask)s,
     next_action_at = %(lease_until)s
 FROM due WHERE attempt.id = due.id
@@ -70,10 +73,11 @@ def _start_due(caller: Caller, actor: Actor) -> int:
     busy = [key for key, count in caller.in_flight.items() if count >= policy.MAX_CALLS_PER_GATEWAY]
     if room <= 0:
         return 0
+    send_until = clock.seconds_from_now(policy.LEASE_SECONDS - policy.CALL_TIMEOUT_SECONDS)
     claimed = claim_due(limit=room, busy=busy)
     attempts = selectors.attempts_by_id(claimed)
     for key, action in claimed.items():
-        call = _call(attempts[key], action)
+        call = _call(attempts[key], action, send_until)
         if call.request is not None and _needs_card(call) and call.request.card is None:
             refusal = GatewayResult.not_sent("the card's verification value is gone")
             _record(Answer(call=call, result=refusal, started_at=clock.now(), duration_ms=0), actor)
@@ -100,6 +104,7 @@ def claim_due(*, limit: int, busy: list[Any]) -> dict[Any, str]:
                 "sent": ATTEMPT.after(AttemptStatus.CREATED, AttemptEvent.SEND),
                 "unknown": ATTEMPT.after(AttemptStatus.SENT, AttemptEvent.LOSE),
                 "ask": NextAction.ASK,
+                "cancel": NextAction.CANCEL,
                 "lease_until": clock.seconds_from_now(policy.LEASE_SECONDS),
             },
         )
@@ -118,7 +123,7 @@ def claim_due(*, limit: int, busy: list[Any]) -> dict[Any, str]:
     return {key: action for key, _, action in rows}
 
 
-def _call(attempt: Attempt, action: str) -> Call:
+def _call(attempt: Attempt, action: str, send_until: datetime | None = None) -> Call:
     payment, parent = attempt.payment, attempt.parent
     verb = {NextAction.ASK: "fetch", NextAction.CANCEL: "cancel_by_reference"}.get(
         NextAction(action), attempt.operation
@@ -140,6 +145,7 @@ def _call(attempt: Attempt, action: str) -> Call:
             return_url=return_url(attempt),
         ),
         tag=(payment.pk, attempt.pk),
+        send_until=send_until,
     )
 
 

@@ -334,6 +334,32 @@ def test_after_it_the_gateway_is_told_never_to_charge_and_only_then_another_is_a
     assert charges(charge.payment) == [("north", "abandoned"), ("south", "created")]
 
 
+@pytest.mark.parametrize("source", [RESPONSE, INQUIRY])
+def test_a_success_is_not_believed_once_the_gateway_may_have_been_told_never_to_charge(
+    attempt: Callable[[str], Attempt], source: str
+) -> None:
+    charge = attempt("unknown")
+    make_due(charge, sent_ago_seconds=beyond_settle_window(charge))
+    tell(charge, NOT_FOUND, INQUIRY)
+    assert list(claim().values()) == [NextAction.CANCEL]
+
+    charge = tell(charge, approved(charge), source)  # which was on its way before the cancel had its effect
+    assert (charge.status, waits_for(charge)) == (AttemptStatus.UNKNOWN, NextAction.CANCEL)
+    assert (charge.payment.status, charge.payment.captured_minor) == (Status.PROCESSING, 0)
+
+    charge = tell(charge, SUCCEEDED, CANCEL)
+    assert charges(charge.payment) == [("north", "abandoned"), ("south", "created")]
+    assert not JournalEntry.objects.exists()
+
+
+def test_a_cancel_of_what_counts_already_is_told_to_a_person(attempt: Callable[[str], Attempt]) -> None:
+    charge = attempt("succeeded")
+
+    assert tell(charge, SUCCEEDED, CANCEL).status == AttemptStatus.SUCCEEDED
+
+    assert Alert.objects.get(kind="success_called_off").object_id == charge.public_id
+
+
 def test_without_cancel_by_reference_a_person_decides(attempt: Callable[[str], Attempt]) -> None:
     Gateway.objects.update(supports_cancel_by_reference=False)
     charge = attempt("unknown")

@@ -12,6 +12,7 @@ from checkout.kit import clock
 from checkout.kit.actors import Actor
 from checkout.settings import policy
 from gateways.models import Gateway, GatewayCall
+from gateways.outcomes import GatewayResult
 from payments import services
 from payments.models import Attempt, CardSecret, Evidence, Payment
 from payments.services import run
@@ -21,6 +22,7 @@ from payments.tests.answers import (
     approved,
     attempts,
     beyond_settle_window,
+    bring,
     charges,
     claim,
     last,
@@ -201,6 +203,48 @@ def test_an_answer_that_comes_after_the_lease_was_lost_is_kept_and_counts(
 
     assert tell(charge, approved(charge)).status == AttemptStatus.SUCCEEDED
     assert sources(charge)[-1] == ("response", "succeeded")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_an_answer_is_recorded_nobody_claims_its_attempt(
+    created_payment: Pay, monkeypatch: Any, eur: Any
+) -> None:
+    charge = bring(last(created_payment(eur(50_00), confirm=True)), "unknown")
+    make_due(charge)
+    recording, release = threading.Event(), threading.Event()
+
+    def pause(attempt: Attempt, result: GatewayResult, source: str) -> GatewayResult:
+        recording.set()
+        release.wait(5)
+        return result
+
+    def hear() -> None:
+        tell(charge, approved(charge))
+        connection.close()
+
+    monkeypatch.setattr("payments.services.record._believed", pause)
+    recorder = threading.Thread(target=hear)
+    recorder.start()
+    try:
+        assert recording.wait(5)
+        assert claim() == {}
+    finally:
+        release.set()
+        recorder.join()
+    assert charges(charge.payment) == [("north", "succeeded")]
+
+
+def test_whoever_was_held_up_until_the_lease_is_nearly_over_sends_nothing(
+    created_payment: Pay, carry_out: Callable[[], int], simulation: Simulation, monkeypatch: Any, eur: Any
+) -> None:
+    payment = created_payment(eur(50_00), confirm=True)
+    monkeypatch.setattr(policy, "LEASE_SECONDS", policy.CALL_TIMEOUT_SECONDS)
+
+    carry_out()
+
+    first = payment.attempts.earliest("seq")
+    assert (first.status, sources(first)) == (AttemptStatus.NOT_SENT, [("response", "not_sent")])
+    assert in_the_books(simulation, first) == []
 
 
 @pytest.mark.django_db(transaction=True)
