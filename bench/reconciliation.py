@@ -8,17 +8,15 @@ by item. PostgreSQL is private, with full durability; memory is that of the proc
 """
 
 import argparse
-import os
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from checkout.launch.services import Services
+from bench.database import database
 
 # In every thousand movements one of each; the rest agree. What each must come to is in `_EXPECTED`.
 PLANTED = {
@@ -148,24 +146,6 @@ FROM ledger_discrepancy AS told LEFT JOIN bench_item AS item ON item.id = told.i
 WHERE told.status = 'open' AND told.batch_id IS NULL
 GROUP BY told.kind
 """
-
-
-@contextmanager
-def database() -> Iterator[Any]:
-    """A private, durable PostgreSQL with our tables, until the end of the block; gives its connection."""
-    with tempfile.TemporaryDirectory() as folder, Services(Path(folder)) as services:
-        os.environ["DATABASE_URL"] = services.start_postgres()
-        os.environ["REDIS_URL"] = services.start_redis()
-        os.environ["PROCESS_ROLE"] = "report"
-        os.environ["DJANGO_SETTINGS_MODULE"] = "checkout.settings.test"
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-        from django.db import connection
-
-        call_command("migrate", verbosity=0)
-        yield connection
 
 
 def build(connection: Any, count: int, path: Path) -> Any:

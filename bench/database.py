@@ -1,0 +1,28 @@
+"""Where do measurements of the books alone take place? In a private PostgreSQL, durable, with our tables."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from checkout.launch.services import Services
+
+
+@contextmanager
+def database() -> Iterator[Any]:
+    """A private, durable PostgreSQL with our tables, until the end of the block; gives its connection."""
+    with tempfile.TemporaryDirectory() as folder, Services(Path(folder)) as services:
+        os.environ["DATABASE_URL"] = services.start_postgres()
+        os.environ["REDIS_URL"] = services.start_redis()
+        os.environ["PROCESS_ROLE"] = "report"
+        os.environ["DJANGO_SETTINGS_MODULE"] = "checkout.settings.test"
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+        from django.db import connection
+
+        call_command("migrate", verbosity=0)
+        yield connection
