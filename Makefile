@@ -9,16 +9,19 @@ UV := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format demo manage screenshots fuzz races chaos month bench lock clean
+.PHONY: help run test test-browser check format demo manage screenshots fuzz races chaos failpoints month bench lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/.runtime ## bring everything up on this machine, and take a first payment
 	@exec $(PY) -m checkout.launch run
 
 test: $(VENV)/.dev ## run the tests, e.g. make test ARGS="payments -k capture"
 	@exec $(PY) -m checkout.launch test -- $(ARGS)
+
+test-browser: $(VENV)/.dev ## walk the desk in a real Chromium; SCREENSHOTS=docs/screenshots keeps what is seen
+	@SCREENSHOTS=$(SCREENSHOTS) exec $(PY) -m checkout.launch test -- tests/browser -n 0 $(ARGS)
 
 chaos: $(VENV)/.dev ## kill and starve everything while money moves: make chaos ROUNDS=30 SEED=1 PAYMENTS=1000
 	@exec $(PY) -m tests.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(PAYMENTS),--payments $(PAYMENTS))
@@ -50,6 +53,9 @@ fuzz: $(VENV)/.dev ## events in any order, for long: make fuzz EXAMPLES=300 STEP
 
 races: $(VENV)/.dev ## a hundred refunds by ten processes, again and again: make races ROUNDS=1000
 	@REFUND_ROUNDS=$(or $(ROUNDS),1000) $(PY) -m checkout.launch test -- tests/races -n 0 --timeout 7200
+
+failpoints: $(VENV)/.dev ## die, or be overtaken, at every point, whatever the gateway does
+	@FAILPOINT_BEHAVIOURS=all $(PY) -m checkout.launch test -- tests/failpoints --timeout 7200
 
 month: $(VENV)/.runtime ## a month of books with planted errors: make month DAYS=30 PAYMENTS=100000 SEED=1
 	@exec $(PY) -m checkout.launch alone -- simulate_month $(if $(DAYS),--days $(DAYS)) $(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(SEED),--seed $(SEED))

@@ -7,20 +7,17 @@ anything, or whose scripts complain, is an error.
 import argparse
 import json
 import secrets
-import shutil
 import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 CARDS = {"good": "4242424242424242", "declined": "4000000000000002", "insufficient funds": "4000000000009995"}
@@ -37,7 +34,9 @@ def main() -> None:
     chosen.into.mkdir(parents=True, exist_ok=True)
     payment_id = _payments(facts)
     with sync_playwright() as playwright:
-        browser = _chromium(playwright)
+        browser = chromium.launch(playwright)
+        if browser is None:
+            sys.exit("Chromium is needed and was not found: apt-get install chromium")
         try:
             _photograph(browser, facts, payment_id, chosen.into)
         finally:
@@ -66,13 +65,6 @@ def _photograph(browser: Browser, facts: dict[str, Any], payment_id: str, into: 
     outside = browser.new_page(viewport=DESKTOP)
     _take(outside, facts["simulator_url"], into / "simulator.png")
     _take(outside, facts["docs_url"], into / "api-documentation.png")
-
-
-def _chromium(playwright: Playwright) -> Browser:
-    path = shutil.which("chromium") or "/usr/bin/chromium"
-    if not Path(path).exists():
-        sys.exit("Chromium is needed and was not found: apt-get install chromium")
-    return playwright.chromium.launch(executable_path=path, args=FLAGS)
 
 
 def _page(browser: Browser, facts: dict[str, Any], viewport: dict[str, int], **options: Any) -> Page:
