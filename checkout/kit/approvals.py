@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from checkout.kit import audit, clock
 from checkout.kit.actors import Actor
@@ -26,6 +26,8 @@ APPROVAL = StatusMachine(
         (Approval.Status.REQUESTED, "expire"): Approval.Status.EXPIRED,
     },
 )
+
+_ONCE = "approval_requested_once"  # the constraint that lets one request for the same be open
 
 
 class MakerCannotCheck(Refusal):
@@ -68,12 +70,15 @@ class AlreadyRequested(Refusal):
 def request(
     *, kind: str, obj: Any, payload: dict[str, Any], reason: str, evidence: str = "", maker: User, actor: Actor
 ) -> Approval:
-    """Ask for something that needs a second person. Refuses: AlreadyRequested. Runs in the caller's transaction."""
-    open_ones = Approval.objects.filter(kind=kind, object_id=obj.public_id, status=Approval.Status.REQUESTED)
-    if open_ones.filter(expires_at__gt=clock.now()).exists():
-        raise AlreadyRequested()
-    open_ones.update(status=APPROVAL.after(Approval.Status.REQUESTED, "expire"))
-    approval = Approval.objects.create(
+    """Ask for something that needs a second person. Refuses: AlreadyRequested.
+
+    Runs in the caller's transaction, which can go on after a refusal. Of several who ask at once, one is heard.
+    """
+    stale = Approval.objects.filter(
+        kind=kind, object_id=obj.public_id, status=Approval.Status.REQUESTED, expires_at__lte=clock.now()
+    )
+    stale.update(status=APPROVAL.after(Approval.Status.REQUESTED, "expire"))
+    approval = Approval(
         kind=kind,
         object_id=obj.public_id,
         payload=payload,
@@ -83,8 +88,21 @@ def request(
         maker=maker,
         expires_at=clock.seconds_from_now(policy.APPROVAL_EXPIRY_SECONDS),
     )
+    try:
+        with transaction.atomic():
+            approval.save(force_insert=True)
+    except IntegrityError as error:
+        if _ONCE not in str(error):
+            raise
+        raise AlreadyRequested() from None
     audit.record(actor=actor, verb=f"{kind}.request", obj=obj, reason=reason, after=payload)
     return approval
+
+
+def is_open(*, kind: str, **asked: Any) -> bool:
+    """Whether somebody asked for the very same, word for word by the fields of `Approval`, and it waits."""
+    waiting = Approval.objects.filter(kind=kind, status=Approval.Status.REQUESTED, expires_at__gt=clock.now())
+    return waiting.filter(**asked).exists()
 
 
 def approve(*, approval: Approval, checker: User) -> Approval:

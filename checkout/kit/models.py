@@ -126,6 +126,11 @@ class Approval(PublicModel):
                 condition=models.Q(checker=None) | ~models.Q(status="approved", checker=models.F("maker")),
                 name="approval_maker_is_not_checker",
             ),
+            models.UniqueConstraint(
+                fields=["kind", "object_id"],
+                condition=models.Q(status="requested"),
+                name="approval_requested_once",
+            ),
         ]
         indexes = [models.Index(fields=["object_id", "kind"], name="approval_by_object")]
 

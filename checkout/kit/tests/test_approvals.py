@@ -1,7 +1,9 @@
 """Is what one person asks for decided by another, while it is fresh, exactly as it was asked, and once?"""
 
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -225,3 +227,72 @@ def test_of_many_who_agree_at_the_same_moment_one_carries_it_out(ask: Callable[.
     approval.refresh_from_db()
     assert carried_out == [approval.checker]
     assert [refusal.code for refusal in refusals] == ["approval_not_open"] * 3
+
+
+def is_held_up(pid: int) -> bool:
+    """Whether a connection waits for another one's transaction to end."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", [pid])
+        return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("has_an_earlier_one_expired", [False, True])
+def test_of_two_who_ask_for_the_same_at_once_the_second_is_told_and_may_go_on(
+    ask: Callable[..., Approval], maker: User, checker: User, has_an_earlier_one_expired: bool
+) -> None:
+    if has_an_earlier_one_expired:
+        ask()
+        Approval.objects.update(expires_at=clock.now())
+    pids: list[int] = []
+
+    def second() -> str:
+        try:
+            with transaction.atomic():
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_backend_pid()")
+                    pids.append(cursor.fetchone()[0])
+                try:
+                    ask(maker=checker)
+                except AlreadyRequested:
+                    User.objects.filter(pk=checker.pk).update(first_name="went on")
+                    return "refused"
+                return "heard"
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            first = ask()
+            running = pool.submit(second)
+            until = time.monotonic() + 20
+            while not (pids and is_held_up(pids[0])) and not running.done():
+                assert time.monotonic() < until
+                time.sleep(0.01)
+        end = running.result(20)
+
+    assert end == "refused"
+    assert Approval.objects.get(status=Status.REQUESTED) == first
+    checker.refresh_from_db()
+    assert checker.first_name == "went on"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_ask_for_the_same_at_the_same_moment_one_is_heard(ask: Callable[..., Approval]) -> None:
+    start = threading.Barrier(4)
+
+    def one(number: int) -> str:
+        start.wait(10)
+        try:
+            ask(reason=f"parcel {number}")
+        except AlreadyRequested:
+            return "refused"
+        finally:
+            connection.close()
+        return "heard"
+
+    with ThreadPoolExecutor(4) as pool:
+        ends = list(pool.map(one, range(4)))
+
+    assert sorted(ends) == ["heard", "refused", "refused", "refused"]
+    assert Approval.objects.get().status == Status.REQUESTED
