@@ -141,6 +141,8 @@ def home(request: HttpRequest) -> dict[str, Any]:
     from checkout.kit.models import Alert, Approval
     from gateways.admin.board import Figures, figures_today
     from gateways.models import Gateway
+    from ledger.reconciliation.selectors import open_discrepancies
+    from ledger.reconciliation.statements import days_not_closed
     from payments import selectors
     from payments.admin.today import today
 
@@ -148,6 +150,12 @@ def home(request: HttpRequest) -> dict[str, Any]:
     if request.user.has_perm("payments.view_payment"):
         context["today"] = today(request.GET.get("mode", ""))
         context["self_audit"] = selectors.self_audit_summary()
+    if request.user.has_perm("ledger.view_discrepancy") and (found := open_discrepancies()):
+        oldest = min(kind.oldest_on for kind in found)
+        context["differences"] = sum(kind.count for kind in found)
+        context["oldest_difference_days"] = max(0, (clock.now().date() - oldest).days)
+    if request.user.has_perm("ledger.view_closedday"):
+        context["days_waiting"] = sum(waiting.count for waiting in days_not_closed())
     if request.user.has_perm("gateways.view_gateway"):
         figures = figures_today()
         context["gateways"] = [(gateway, figures.get(gateway.pk, Figures())) for gateway in Gateway.objects.all()]

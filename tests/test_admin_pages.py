@@ -1,11 +1,14 @@
 """Does every page of the desk open, for every role, quickly, and without asking anybody else for anything?"""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Permission
 from django.contrib.staticfiles import finders
+from django.db import connection
 from django.test import Client
 
 from checkout.kit import clock
@@ -14,6 +17,7 @@ from checkout.kit.models import Approval, User
 from gateways.models import Gateway, HealthCheck, Notice
 from ledger.models import (
     BankLine,
+    ClearingItem,
     ClosedDay,
     Discrepancy,
     ReportSubscription,
@@ -177,6 +181,30 @@ def test_home_says_what_happened_today(a_day: None) -> None:
         assert expected in said, expected
 
 
+def test_home_says_what_differs_and_what_waits_to_be_closed_to_who_may_see_it(a_day: None) -> None:
+    yesterday = clock.now().date() - timedelta(days=1)
+    Discrepancy.objects.update(on=yesterday)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE ledger_journalentry SET occurred_on = %s", [yesterday])
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+    html = at_desk("Finance").get(HOME).content.decode()
+
+    assert "1 difference open, oldest 1 day<" in html
+    assert "/admin/ledger/discrepancy/?state=unresolved" in html
+    assert "2 days wait to be closed" in html  # in euros and in dollars
+    assert 'href="/admin/ledger/closedday/"' in html
+    user = User.objects.create_user("sees payments only", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_payment"))
+    browser = Client()
+    browser.force_login(user)
+    said = text_of(browser.get(HOME))
+    assert "books" in said
+    assert "difference" not in said
+    assert "to be closed" not in said
+
+
 def test_home_takes_the_same_number_of_queries_however_much_happened(
     a_day: None, captured_payment: Any, eur: Any
 ) -> None:
@@ -186,6 +214,11 @@ def test_home_takes_the_same_number_of_queries_however_much_happened(
     for number in range(5):
         captured_payment(eur(1_00 + number))
         raise_alert(kind="test", object_id=str(number), message="Look here too")
+        Discrepancy.objects.create(
+            **{"gateway": Gateway.objects.get(code="south"), "mode": "test", "currency": "EUR"},
+            **{"kind": "missing_at_gateway", "on": clock.now().date(), "found_at": clock.now()},
+            **{"ours_minor": 1, "difference_minor": -1, "item": ClearingItem.objects.latest("pk")},
+        )
 
     assert queries_of(lambda: browser.get(HOME)) == before
     assert before <= 20

@@ -19,10 +19,11 @@ EMPTY = "–"
 
 # What a word means to somebody who looks at many of them: well, under way, needs a look, went wrong, over.
 _TONES = {
-    "good": "captured succeeded healthy enabled active applied delivered approved up valid green",
-    "busy": "processing sent pending authorized requested waiting",
-    "warn": "unknown requires_action unmatched warning late",
-    "bad": "declined failed unhealthy down critical suspended disabled stopped revoked rejected red",
+    "good": "captured succeeded healthy enabled active applied delivered approved up valid green imported banked"
+    " resolved cleared closed",
+    "busy": "processing sent pending authorized requested waiting received importing announced",
+    "warn": "unknown requires_action unmatched warning late carried",
+    "bad": "declined failed unhealthy down critical suspended disabled stopped revoked rejected red refused",
 }
 TONES = {word: tone for tone, words in _TONES.items() for word in words.split()}
 

@@ -8,7 +8,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     + ("delete_regiongateway", "capture_payment", "cancel_payment", "refund_payment", "change_alert")
     + ("change_attempt", "change_approval", "change_webhookendpoint"),
     "Finance": ("view", "refund_payment", "change_approval", "add_reportsubscription", "change_reportsubscription")
-    + ("add_settlementfile", "change_discrepancy", "change_closedday"),
+    + ("add_settlementfile", "change_discrepancy", "change_closedday", "add_journalentry"),
     "Read-only": ("view",),
 }
 

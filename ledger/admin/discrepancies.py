@@ -196,7 +196,7 @@ class DiscrepancyAdmin(VerbAdmin, ReadOnlyAdmin):
     )
     fields = ["kind", "gateway", "mode", "on", "found_at", "detail", "owner", "resolution_shown", "ended", "entry_link"]
     readonly_fields = fields
-    verbs = (
+    verbs: tuple[Verb, ...] = (
         Verb(
             name="resolve",
             label="Explain",

@@ -1,5 +1,6 @@
 """How does a finance person bring in a file, see how far it got, and read what is wrong with it?"""
 
+import csv
 from typing import Any
 
 from django import forms
@@ -23,9 +24,10 @@ from checkout.kit.modes import Mode
 from checkout.kit.money import Money
 from gateways.models import Gateway
 from gateways.settlements import LineKind
-from ledger.admin.filters import CurrencyFilter, MatchedFilter
+from ledger.admin.filters import CurrencyFilter, FileFilter, MatchedFilter
 from ledger.models import BankLine, SettlementBatch, SettlementFile, SettlementLine
 from ledger.reconciliation.content import Content, opened
+from ledger.reports.formats.csv import safe
 from ledger.services.files import receive_file
 from ledger.statuses import FileStatus
 
@@ -85,6 +87,7 @@ class SettlementFileAdmin(ReadOnlyAdmin):
         return [
             path("upload/", view(self.upload_view), name="ledger_settlementfile_upload"),
             path("<path:object_id>/bytes/", view(self.bytes_view), name="ledger_settlementfile_bytes"),
+            path("<path:object_id>/errors/", view(self.errors_view), name="ledger_settlementfile_errors"),
             *super().get_urls(),
         ]
 
@@ -124,6 +127,20 @@ class SettlementFileAdmin(ReadOnlyAdmin):
         return FileResponse(
             opened(Content(file.pk)), as_attachment=True, filename=file.name, content_type="application/octet-stream"
         )
+
+    def errors_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """All errors that were kept of a refused file, as CSV: for whoever made the file."""
+        file = self.get_object(request, object_id)
+        if not self.has_view_permission(request, file):
+            raise PermissionDenied
+        if file is None or not file.errors:
+            raise Http404
+        response = HttpResponse(content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="{file.public_id}-errors.csv"'
+        out = csv.writer(response)
+        out.writerow(["line", "column", "reason"])
+        out.writerows([line or "", safe(column), safe(reason)] for line, column, reason in file.errors)
+        return response
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         may_upload = request.user.has_perm(UPLOAD_PERMISSION)
@@ -212,7 +229,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     @display(description="at the bank")
     def bank_booking(self, batch: SettlementBatch) -> SafeString | str:
-        return link(batch.bank_line.booked_on, page_of(batch.bank_line)) if batch.bank_line else EMPTY
+        return link(f"{batch.bank_line.booked_on:%d %b %Y}", page_of(batch.bank_line)) if batch.bank_line else EMPTY
 
     @display(description="file")
     def file_link(self, batch: SettlementBatch) -> SafeString:
@@ -257,9 +274,10 @@ class BankLineAdmin(ReadOnlyAdmin):
 class SettlementLineAdmin(ReadOnlyAdmin):
     """The lines of gateways' files, once these are imported."""
 
-    list_display = ["occurred_on", "what", "gateway", "gateway_reference", "gross", "fee", "net", "is_matched", "mode"]
+    list_display = ["occurred_on", "what", "gateway", "gateway_reference", "gross", "fee", "net", "state", "mode"]
     list_display_links = ["gateway_reference"]
     list_filter = [
+        FileFilter,
         MatchedFilter,
         ("kind", ChoicesDropdownFilter),
         ("gateway", RelatedDropdownFilter),
@@ -283,7 +301,7 @@ class SettlementLineAdmin(ReadOnlyAdmin):
         "batch_reference",
         "line_number",
         "file_link",
-        "is_matched",
+        "state",
     ]
     readonly_fields = fields
 
@@ -312,9 +330,12 @@ class SettlementLineAdmin(ReadOnlyAdmin):
     def net(self, line: SettlementLine) -> SafeString:
         return amount(Money(line.net_minor, line.currency))
 
-    @display(description="matched", boolean=True)
-    def is_matched(self, line: SettlementLine) -> bool:
-        return line.match_id is not None
+    @display(description="state")
+    def state(self, line: SettlementLine) -> SafeString | str:
+        """A payout is the sum of other lines: there is nothing to match it with."""
+        if line.kind == LineKind.PAYOUT:
+            return EMPTY
+        return badge("open", "warn") if line.match_id is None else badge("matched", "good")
 
     @display(description="file")
     def file_link(self, line: SettlementLine) -> SafeString:
@@ -364,6 +385,7 @@ def facts_of(file: SettlementFile) -> dict[str, Any]:
         "bookings": [
             (line, Money(line.amount_minor, line.currency))
             for line in file.bank_lines.order_by("line_number")[:_BATCHES_SHOWN]
+            if file.status == FileStatus.IMPORTED
         ],
         "has_bytes": file.chunks.exists(),
     }

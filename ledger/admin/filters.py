@@ -7,7 +7,8 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter
 
 from checkout.kit.display import words
-from ledger.models import Account, Match
+from checkout.kit.ids import parse_public_id
+from ledger.models import Account, Match, SettlementFile
 from ledger.statuses import UNRESOLVED
 
 
@@ -22,6 +23,20 @@ class CurrencyFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(currency=self.value()) if self.value() else queryset
+
+
+class FileFilter(DropdownFilter):
+    """The lines of one file, to which the file's page leads; nobody chooses among thousands of files here."""
+
+    title = "file"
+    parameter_name = "file"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        file = SettlementFile.objects.filter(pk=_file_key(request.GET.get(self.parameter_name, ""))).first()
+        return [(file.public_id, file.name)] if file else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(file=_file_key(self.value())) if self.value() else queryset
 
 
 class MatchedFilter(DropdownFilter):
@@ -54,3 +69,7 @@ class UnresolvedFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(status__in=UNRESOLVED) if self.value() else queryset
+
+
+def _file_key(public_id: str) -> Any:
+    return parse_public_id(SettlementFile.PUBLIC_PREFIX, public_id)

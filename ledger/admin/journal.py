@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet, Subquery, Sum
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
@@ -13,10 +13,12 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, 
 from unfold.decorators import display
 
 from checkout.kit import clock
-from checkout.kit.admin import ReadOnlyAdmin
+from checkout.kit.admin import ReadOnlyAdmin, VerbAdmin
 from checkout.kit.display import amount, badge, code, link, page_of, page_of_public_id, words
 from checkout.kit.money import Money
 from ledger.admin.filters import CurrencyFilter
+from ledger.admin.legs import account_name
+from ledger.admin.manual import PERMISSION, REVERSE, background_of, new_entry_view
 from ledger.admin.reports import report_addresses
 from ledger.admin.trial_balance import trial_balance_view
 from ledger.chart import AccountKind
@@ -119,9 +121,12 @@ def _has_posting(**what: Any) -> Exists:
 
 
 @admin.register(JournalEntry)
-class JournalEntryAdmin(ReadOnlyAdmin):
-    """The journal: every fact about money, once."""
+class JournalEntryAdmin(VerbAdmin, ReadOnlyAdmin):
+    """The journal: every fact about money, once. People ask for entries of their own, and for reversals."""
 
+    change_form_template = "admin/desk/entry.html"
+    change_list_template = "admin/desk/journal.html"
+    verbs = (REVERSE,)
     inlines = [PostingInline]
     list_display = ["created_at", "accounting_day", "what", "sum", "merchant", "gateway", "about", "mode"]
     list_filter = [
@@ -149,6 +154,17 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         "gateway_reference",
     ]
     readonly_fields = fields
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(partial(new_entry_view, self))
+        return [path("new/", view, name="ledger_journalentry_new"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        may_write = request.user.has_perm(PERMISSION)
+        return super().changelist_view(request, {"may_write": may_write, **(extra_context or {})})
+
+    def page_context(self, request: HttpRequest, obj: JournalEntry) -> dict[str, Any]:
+        return {**super().page_context(request, obj), "background": background_of(obj)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[JournalEntry]:
         return super().get_queryset(request).prefetch_related(Prefetch("postings", Posting.objects.order_by("id")))
@@ -232,9 +248,3 @@ class AccountAdmin(ReadOnlyAdmin):
     @display(description="what it holds")
     def meaning(self, account: Account) -> str:
         return account.chart_row.meaning
-
-
-def account_name(account: Account) -> str:
-    """An account in plain words, with whose it is."""
-    owner = account.merchant or account.gateway
-    return f"{words(account.kind)} · {owner}" if owner else words(account.kind)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from checkout.kit import approvals, audit, clock
 from checkout.kit.actors import Actor
+from checkout.kit.approvals import AlreadyRequested
 from checkout.kit.durable import durable
 from checkout.kit.ids import parse_public_id, public_id, uuid7
 from checkout.kit.models import Approval, User
@@ -34,7 +35,7 @@ def request_manual_entry(
 ) -> Approval:
     """Ask a second person to post an entry of an accounting day: two legs or more, balanced in each currency.
 
-    Refuses: EntryDoesNotBalance, AccountNotInChart, OneGatewayOnly, DayInFuture.
+    Refuses: EntryDoesNotBalance, AccountNotInChart, OneGatewayOnly, DayInFuture, AlreadyRequested.
     """
     _require_balance(legs)
     for leg in legs:
@@ -44,10 +45,13 @@ def request_manual_entry(
         raise OneGatewayOnly()
     if on > clock.now().astimezone(UTC).date():
         raise DayInFuture(day=on)
+    payload = {"mode": mode, "on": on.isoformat(), "legs": _as_json(legs)}
+    if approvals.is_open(kind=WRITE, payload=payload, reason=reason, evidence=evidence, maker=maker):
+        raise AlreadyRequested()  # each entry has a name of its own, so a form that was sent twice is known by this
     return approvals.request(
         kind=WRITE,
         obj=JournalEntry(id=uuid7()),
-        payload={"mode": mode, "on": on.isoformat(), "legs": _as_json(legs)},
+        payload=payload,
         reason=reason,
         evidence=evidence,
         maker=maker,
@@ -62,7 +66,7 @@ def approve_manual_entry(*, approval: Approval, checker: User, actor: Actor) -> 
     Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged, InsufficientBalance.
     """
     approval = approvals.approve(approval=approval, checker=checker)
-    legs = _from_json(approval.payload["legs"])
+    legs = legs_of(approval)
     draft = recipes.manual(
         legs=legs,
         merchant_id=_only({leg.account.merchant_id for leg in legs}),
@@ -109,6 +113,22 @@ def approve_reversal(*, approval: Approval, checker: User, actor: Actor) -> Jour
     return _post(recipes.reversal(entry=entry), uuid7(), about=entry, approval=approval, actor=actor)
 
 
+def legs_of(approval: Approval) -> list[PostingDraft]:
+    """The legs that a request for an entry or a reversal wants to be posted."""
+    return [
+        PostingDraft(
+            AccountKey(
+                AccountKind(leg["account"]),
+                merchant_id=leg["merchant"] and parse_public_id(Merchant.PUBLIC_PREFIX, leg["merchant"]),
+                gateway_id=leg["gateway"] and parse_public_id(Gateway.PUBLIC_PREFIX, leg["gateway"]),
+                holder=leg["holder"],
+            ),
+            Money(leg["amount"], leg["currency"]),
+        )
+        for leg in approval.payload["legs"]
+    ]
+
+
 def _post(
     draft: recipes.JournalDraft, key: UUID, *, about: JournalEntry, approval: Approval, actor: Actor
 ) -> JournalEntry:
@@ -130,7 +150,9 @@ def _require_balance(legs: Sequence[PostingDraft]) -> None:
     for currency in sorted({leg.amount.currency for leg in legs}):
         total = sum((leg.amount for leg in legs if leg.amount.currency == currency), Money(0, currency))
         if total:
-            raise EntryDoesNotBalance(problem=f"debits exceed credits by {total}")
+            more, less = ("debits", "credits") if total.amount_minor > 0 else ("credits", "debits")
+            size = Money(abs(total.amount_minor), currency)
+            raise EntryDoesNotBalance(problem=f"{more} exceed {less} by {size}")
 
 
 def _as_json(legs: Iterable[PostingDraft]) -> list[dict[str, Any]]:
@@ -144,21 +166,6 @@ def _as_json(legs: Iterable[PostingDraft]) -> list[dict[str, Any]]:
             "currency": leg.amount.currency,
             "amount": leg.amount.amount_minor,
         }
-        for leg in legs
-    ]
-
-
-def _from_json(legs: Iterable[dict[str, Any]]) -> list[PostingDraft]:
-    return [
-        PostingDraft(
-            AccountKey(
-                AccountKind(leg["account"]),
-                merchant_id=leg["merchant"] and parse_public_id(Merchant.PUBLIC_PREFIX, leg["merchant"]),
-                gateway_id=leg["gateway"] and parse_public_id(Gateway.PUBLIC_PREFIX, leg["gateway"]),
-                holder=leg["holder"],
-            ),
-            Money(leg["amount"], leg["currency"]),
-        )
         for leg in legs
     ]
 

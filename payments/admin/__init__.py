@@ -21,11 +21,14 @@ from checkout.kit.ids import first_id_at, parse_public_id
 from checkout.kit.money import Money
 from gateways.admin.board import midnight
 from gateways.models import Gateway
+from payments.admin import adopting
 from payments.admin.story import facts_of, story_of
 from payments.admin.unknown import ATTEMPT_VERBS
 from payments.admin.verbs import VERBS
 from payments.models import Attempt, AuditRun, Payment, Refund
 from payments.statuses import IN_FLIGHT, AttemptStatus, Operation, Status
+
+__all__ = ["adopting"]
 
 # Whose part of a story may be looked at alone.
 _GROUPS = (

@@ -17,7 +17,8 @@ from checkout.kit.admin import PlainForm, ReadOnlyAdmin, Verb, VerbAdmin, VerbFo
 from checkout.kit.display import badge, code, document, link, page_of_public_id, words
 from checkout.kit.models import Approval, User
 from gateways.outcomes import Outcome
-from ledger.services import APPROVED, agreeing, closing
+from ledger.admin import legs_asked
+from ledger.services import APPROVED, REJECTED, manual
 from payments import services
 from payments.models import Attempt
 from payments.statuses import AttemptStatus, NextAction, Operation
@@ -113,11 +114,7 @@ ATTEMPT_VERBS = (
 _DEEDS: dict[str, Callable[..., Any]] = {
     "attempt.settle_by_hand": services.approve_settlement_by_hand,
     **APPROVED,
-    agreeing.RESOLVE: agreeing.approve_resolution,
-    closing.REOPEN: closing.approve_reopen,
 }
-# What is to be undone when somebody says no.
-_REJECTIONS: dict[str, Callable[..., Any]] = {agreeing.RESOLVE: agreeing.reject_resolution}
 
 
 def _approve(approval: Approval, actor: Actor, data: dict[str, Any]) -> str:
@@ -127,7 +124,7 @@ def _approve(approval: Approval, actor: Actor, data: dict[str, Any]) -> str:
 
 def _reject(approval: Approval, actor: Actor, data: dict[str, Any]) -> str:
     checker = User.objects.get(username=actor.name)
-    reject = _REJECTIONS.get(approval.kind, approvals.reject)
+    reject = REJECTED.get(approval.kind, approvals.reject)
     reject(approval=approval, checker=checker, reason=data["reason"], actor=actor)
     return "Rejected. Nothing was changed."
 
@@ -136,6 +133,7 @@ def _reject(approval: Approval, actor: Actor, data: dict[str, Any]) -> str:
 class ApprovalAdmin(VerbAdmin, ReadOnlyAdmin):
     """What one person asked for and another decides. The maker never agrees to their own."""
 
+    change_form_template = "admin/desk/approval.html"
     list_display = ["created_at", "what", "about", "status_badge", "maker", "checker", "expires_at"]
     list_display_links = ["what"]
     list_filter = [("status", ChoicesDropdownFilter)]
@@ -167,6 +165,7 @@ class ApprovalAdmin(VerbAdmin, ReadOnlyAdmin):
             act=_approve,
             is_offered=lambda approval: approval.status == Approval.Status.REQUESTED,
             form_class=PlainForm,
+            preview=legs_asked,
         ),
         Verb(
             name="reject",
@@ -181,7 +180,7 @@ class ApprovalAdmin(VerbAdmin, ReadOnlyAdmin):
     )
 
     def page_context(self, request: HttpRequest, obj: Approval) -> dict[str, Any]:
-        return {**super().page_context(request, obj), "badges": [badge(obj.status)]}
+        return {**super().page_context(request, obj), "badges": [badge(obj.status)], "legs": legs_asked(obj)}
 
     @display(description="request")
     def what(self, approval: Approval) -> str:
@@ -189,11 +188,12 @@ class ApprovalAdmin(VerbAdmin, ReadOnlyAdmin):
 
     @display(description="about")
     def about(self, approval: Approval) -> SafeString:
-        return link(code(approval.object_id), page_of_public_id(approval.object_id))
+        is_written = approval.kind != manual.WRITE or approval.status == Approval.Status.APPROVED
+        return link(code(approval.object_id), page_of_public_id(approval.object_id) if is_written else "")
 
     @display(description="asked for")
     def asked(self, approval: Approval) -> SafeString:
-        return document(approval.payload)
+        return document({name: value for name, value in approval.payload.items() if name != "legs"})  # shown above
 
     @display(description="status")
     def status_badge(self, approval: Approval) -> SafeString:

@@ -6,7 +6,7 @@ It has its own address because Django's change view runs in a transaction, and d
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
@@ -123,7 +123,8 @@ class Verb:
     """A button on an object's page.
 
     `act` gets the object, the actor and the form's data, calls one verb and returns what to say: a sentence, or a page
-    to show at once. `is_offered` is whether the object's status allows it, `consequence` what will happen.
+    to show at once. `is_offered` is whether the object's status allows it, `consequence` what will happen, `preview`
+    what would be posted: accounts and amounts, debit positive.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Verb:
     form_class: type[VerbForm] = VerbForm
     is_grave: bool = False
     result_template: str = ""
+    preview: Callable[[Any], Sequence[tuple[str, Money]]] = lambda obj: ()
 
 
 class VerbAdmin(DeskAdmin):
@@ -213,6 +215,7 @@ class VerbAdmin(DeskAdmin):
             "object": obj,
             "verb": verb,
             "consequence": verb.consequence(obj),
+            "preview": verb.preview(obj),
             "back": page_of(obj),
             **context,
         }
