@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -106,8 +106,8 @@ def check_health(*, gateways: Iterable[Gateway] | None = None) -> list[HealthChe
     return [note_check(answer=answer) for answer in client.call_all(calls)]
 
 
-def download_settlements(gateway: Gateway, known: Collection[str]) -> Iterator[Downloaded]:
-    """Fetch the settlement files that are not `known` by name, oldest first; none where a gateway has no such thing.
+def download_settlements(gateway: Gateway, is_known: Callable[[str], bool]) -> Iterator[Downloaded]:
+    """Fetch the settlement files that are not known by name, oldest first; none where a gateway has no such thing.
 
     Whatever can be had is, and then the first failure is raised: DownloadFailed. Refuses: CalledInsideTransaction.
     """
@@ -119,7 +119,7 @@ def download_settlements(gateway: Gateway, known: Collection[str]) -> Iterator[D
     with tempfile.TemporaryDirectory(prefix="settlement-") as folder:
         path = Path(folder, "file")
         for file in listing.files:
-            if file.name not in known:
+            if not is_known(file.name):
                 answer = client.download(account=account, file=file, path=path)
                 if _is_had(answer):
                     yield Downloaded(file.name, path)

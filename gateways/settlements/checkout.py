@@ -19,6 +19,12 @@ _COLUMNS = (
     "batch",
 )
 _KINDS = {kind.value: kind for kind in LineKind}
+_SIGNS = {
+    **dict.fromkeys(
+        (LineKind.CHARGE, LineKind.REFUND_REVERSED, LineKind.CHARGEBACK_REVERSED, LineKind.RESERVE_RELEASED), 1
+    ),
+    **dict.fromkeys((LineKind.REFUND, LineKind.CHARGEBACK, LineKind.RESERVE_HELD), -1),
+}
 
 
 def _bind(columns: Mapping[str, int], amount: AmountReader) -> LineReader:
@@ -31,6 +37,8 @@ def _bind(columns: Mapping[str, int], amount: AmountReader) -> LineReader:
         if net != gross - fee:
             raise CellRefused("net_minor", "is not gross - fee")
         kind = kind_of(raw_type, _KINDS, "kind")
+        if gross * _SIGNS.get(kind, 0) < 0:
+            raise CellRefused("gross_minor", "has the wrong sign: what the gateway owes us is positive")
         if kind is LineKind.PAYOUT and not batch:
             raise CellRefused("batch", "is empty: a payout names its batch")
         return SettlementLine(

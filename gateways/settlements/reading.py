@@ -18,7 +18,11 @@ from gateways.settlements.stripe import STRIPE
 PROFILES = {profile.code: profile for profile in (CHECKOUT, STRIPE, ADYEN)}
 MOST_ERRORS = 1000
 
-_long_number = re.compile(r"\d(?:[ -]?\d){12}").search  # cheap; whether it is a card number is asked afterwards
+# What may be a card number, however it is grouped or escaped; whether it is one is asked afterwards.
+_long_number = re.compile(
+    r"\d(?:(?:(?:\s|%[0-9A-Fa-f]{2}|\\(?:[bfnrt]|u[0-9A-Fa-f]{4})){1,6}|[-+.\u2010-\u2015\u2212])?\d){12}"
+).search
+_BETWEEN_CELLS = "|"  # nothing that may stand in a number
 
 
 def detect(head: bytes) -> Profile:
@@ -53,7 +57,7 @@ def read(profile: Profile, stream: BinaryIO) -> Iterator[SettlementLine | LineEr
             if len(cells) != len(header):
                 _refuse_card_numbers(profile, header, number, cells, range(len(cells)))
                 raise CellRefused("", f"has {len(cells)} cells where the header has {len(header)}")
-            if _long_number("\n".join(to_search(cells))):
+            if _long_number(_BETWEEN_CELLS.join(to_search(cells))):
                 _refuse_card_numbers(profile, header, number, cells, searched)
             line = read_line(number, cells)
         except CellRefused as refused:

@@ -52,7 +52,7 @@ def issued(gateway: Gateway, simulation: Simulation) -> str:
 def contents(gateway: Gateway, known: list[str], fetched: dict[str, bytes] | None = None) -> dict[str, bytes]:
     """What is fetched, by name; also as far as it got before it failed, in `fetched`."""
     fetched = {} if fetched is None else fetched
-    for each in download_settlements(gateway, known):
+    for each in download_settlements(gateway, known.__contains__):
         fetched[each.name] = each.path.read_bytes()
     return fetched
 
@@ -62,7 +62,7 @@ def test_what_is_not_known_is_fetched_oldest_first(
     gateways: dict[str, Gateway], simulation: Simulation, code: str
 ) -> None:
     gateway = gateways[code]
-    before = [each.name for each in download_settlements(gateway, ())]
+    before = [each.name for each in download_settlements(gateway, ().__contains__)]
     names = [issued(gateway, simulation) for _ in range(3)]
 
     fetched = contents(gateway, [*before, names[1]])
@@ -76,10 +76,10 @@ def test_a_file_lies_there_until_the_next_one_and_none_afterwards(
     gateways: dict[str, Gateway], simulation: Simulation
 ) -> None:
     names = [issued(gateways["north"], simulation) for _ in range(2)]
-    known = {each.name for each in download_settlements(gateways["north"], ())} - set(names)
+    known = {each.name for each in download_settlements(gateways["north"], ().__contains__)} - set(names)
     folders: set[Path] = set()
 
-    for each in download_settlements(gateways["north"], known):
+    for each in download_settlements(gateways["north"], known.__contains__):
         assert isinstance(each, Downloaded)
         assert each.path.parent.stat().st_mode & 0o077 == 0
         folders.add(each.path.parent)
@@ -92,7 +92,7 @@ def test_every_list_and_every_file_leaves_a_record_of_the_call(
     gateways: dict[str, Gateway], simulation: Simulation
 ) -> None:
     name = issued(gateways["north"], simulation)
-    known = {each.name for each in download_settlements(gateways["north"], ())} - {name}
+    known = {each.name for each in download_settlements(gateways["north"], ().__contains__)} - {name}
     GatewayCall.objects.all().delete()
 
     contents(gateways["north"], list(known))

@@ -168,3 +168,32 @@ def test_a_reference_that_is_too_long_to_be_ours_is_left_empty(code: str) -> Non
 
 def test_a_payout_names_its_batch() -> None:
     assert only_error("checkout-1", kind="payout", batch="").column == "batch"
+
+
+@pytest.mark.parametrize(
+    ("kind", "right"),
+    [
+        *((kind, "1000") for kind in ("charge", "refund_reversed", "chargeback_reversed", "reserve_released")),
+        *((kind, "-1000") for kind in ("refund", "chargeback", "reserve_held")),
+    ],
+)
+def test_our_own_format_says_who_owes_whom_by_the_sign(kind: str, right: str) -> None:
+    wrong = right.removeprefix("-") if right.startswith("-") else f"-{right}"
+    said = {"kind": kind, "fee_minor": "0"}
+
+    (line,) = outcomes(file_of("checkout-1", {**said, "gross_minor": right, "net_minor": right}))
+    found = only_error("checkout-1", **said, gross_minor=wrong, net_minor=wrong)
+
+    assert isinstance(line, SettlementLine)
+    assert found.column == "gross_minor"
+    assert "wrong sign" in found.reason
+
+
+@pytest.mark.parametrize("kind", ["fee", "adjustment", "payout", "loyalty_bonus", "charge", "refund"])
+def test_what_may_go_either_way_or_is_nothing_has_no_wrong_sign(kind: str) -> None:
+    amounts = ("0",) if kind in ("charge", "refund") else ("1000", "-1000", "0")
+    for amount in amounts:
+        (line,) = outcomes(
+            file_of("checkout-1", {"kind": kind, "gross_minor": amount, "fee_minor": "0", "net_minor": amount})
+        )
+        assert isinstance(line, SettlementLine)

@@ -238,12 +238,20 @@ STRIPE_TYPES = {
 ADYEN_TYPES = {"Settled": K.CHARGE, "Refunded": K.REFUND, "MerchantPayout": K.PAYOUT, "Fee": K.FEE, "New": K.UNMAPPED}
 
 
+SIGNS = {
+    **dict.fromkeys((K.CHARGE, K.REFUND_REVERSED, K.CHARGEBACK_REVERSED, K.RESERVE_RELEASED), 1),
+    **dict.fromkeys((K.REFUND, K.CHARGEBACK, K.RESERVE_HELD), -1),
+}
+
+
 @st.composite
 def lines_of(draw: st.DrawFn, types: dict[str, LineKind]) -> list[SettlementLine]:
     lines = []
     for number in range(2, 2 + draw(st.integers(1, 5))):
         raw_type = draw(st.sampled_from(sorted(types)))
         gross, fee = draw(MINOR), draw(MINOR)
+        if types is OWN_TYPES and types[raw_type] in SIGNS:
+            gross = SIGNS[types[raw_type]] * abs(gross)
         gateway_reference, batch = draw(NAMES), draw(NAMES)
         reference, currency, day = draw(OURS | st.just("")), draw(CURRENCIES), draw(MOMENTS).date()
         lines.append(

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
+from checkout.kit.card_numbers import scrub
 from checkout.kit.money import Money
 from gateways.settlements import FileRefused
 from gateways.settlements.errors import CellRefused
@@ -29,7 +30,7 @@ _REFERENCES = ("Refs/EndToEndId", "Refs/AcctSvcrRef", "Refs/TxId", "Refs/InstrId
 _REFERENCES_OF_ENTRY = ("AcctSvcrRef", "NtryRef")
 _TEXTS = ("RmtInf/Ustrd", "RmtInf/Strd/CdtrRefInf/Ref", "RmtInf/Strd/AddtlRmtInf", "AddtlTxInf")
 _TEXTS_OF_ENTRY = ("AddtlNtryInf",)
-_LONGEST_ACCOUNT, _LONGEST_REFERENCE = 40, 140
+_LONGEST_ACCOUNT, _LONGEST_REFERENCE, _LONGEST_TEXT = 40, 140, 500
 
 _root = re.compile(r"(\{urn:iso:std:iso:20022:tech:xsd:camt\.053\.001\.[0-9]{2}\})Document").fullmatch
 
@@ -88,16 +89,19 @@ class _Account:
         booked_on = elements.day(entry, "BookgDt")
         amount = self._amount(entry)
         self._moved_minor += amount
+        of_entry = elements.prose([entry], _TEXTS_OF_ENTRY)
         for part, details in self._split(entry, amount):
             reference = elements.identifier(details[0], _REFERENCES, _LONGEST_REFERENCE) if len(details) == 1 else ""
+            of_details = elements.prose(details, _TEXTS)
             yield StatementLine(
                 line_number=(given := given + 1),
                 account=self.name,
                 reference=reference or elements.identifier(entry, _REFERENCES_OF_ENTRY, _LONGEST_REFERENCE),
-                text=elements.prose(details, _TEXTS) or elements.prose([entry], _TEXTS_OF_ENTRY),
+                text=scrub(of_details or of_entry)[:_LONGEST_TEXT],
                 currency=self.currency,
                 amount_minor=part,
                 booked_on=booked_on,
+                is_scrubbed=any(scrub(said) != said for said in (of_details, of_entry)),
             )
 
     def closed(self) -> AccountBalance:

@@ -7,11 +7,8 @@ import re
 from datetime import date
 from xml.etree import ElementTree as ET
 
-from checkout.kit.card_numbers import scrub
 from gateways.settlements.cells import currency_code, iso_day, major_units
 from gateways.settlements.errors import CellRefused
-
-LONGEST_TEXT = 500
 
 _SIGNS = {"CRDT": 1, "DBIT": -1}
 _day = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T.{2,30}|Z|[+-][0-9]{2}:[0-9]{2})?").fullmatch
@@ -79,7 +76,7 @@ def day(element: ET.Element, path: str) -> date:
 
 
 def prose(elements: list[ET.Element], paths: tuple[str, ...]) -> str:
-    """All that is said at any of the paths in any of the elements, on one line, without card numbers, cut if long."""
+    """All that is said at any of the paths in any of the elements, on one line. It may hold a card number."""
     texts = [at.text or "" for element in elements for path in paths for at in element.findall(path)]
     printable = "".join(character if character.isprintable() else " " for character in " ".join(texts))
-    return scrub(" ".join(printable.split()))[:LONGEST_TEXT]
+    return " ".join(printable.split())

@@ -10,7 +10,7 @@ class StatementLine:
     """One movement on an account, in minor units, credits positive. `line_number` runs through the file, from 1.
 
     `reference` is what the payer or the bank calls the payment, `text` what else is said of it, for people and for
-    finding other references in.
+    finding other references in; where `is_scrubbed`, the file says a card number there, and the text no longer does.
     """
 
     line_number: int
@@ -20,6 +20,7 @@ class StatementLine:
     currency: str
     amount_minor: int
     booked_on: date
+    is_scrubbed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +10,15 @@ from ledger.models import SettlementFileChunk
 
 
 class Content(io.RawIOBase):
-    """The bytes of a file from its beginning. `given` is how many have been handed out."""
+    """The bytes of a file from its beginning. `given` is how many have been handed out.
 
-    def __init__(self, file_id: UUID) -> None:
+    `before_more` is called before every piece but the first: whoever reads for long can say so.
+    """
+
+    def __init__(self, file_id: UUID, before_more: Callable[[], object] = lambda: None) -> None:
         self.given = 0
         self._file_id = file_id
+        self._before_more = before_more
         self._number = 0
         self._piece = memoryview(b"")
 
@@ -31,6 +35,8 @@ class Content(io.RawIOBase):
         return size
 
     def _next_piece(self) -> bytes:
+        if self._number:
+            self._before_more()
         chunks = SettlementFileChunk.objects.filter(file_id=self._file_id, number=self._number)
         content = chunks.values_list("content", flat=True).first()
         self._number += 1

@@ -10,17 +10,14 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from checkout.kit import clock
-from checkout.kit.card_numbers import scrub
 from checkout.kit.ids import uuid7
 from checkout.kit.money import Money
-from checkout.settings import policy
 from gateways.settlements import LineKind
 from ledger import recipes
 from ledger.models import Match, SettlementBatch, SettlementFile
 from ledger.recipes import GatewayFact, JournalDraft
 from ledger.services.recording import record_entries
 
-_LARGEST_MINOR = 2**63 - 1
 _DRAFTS_AT_ONCE = 1_000
 
 _GROUPS = """
@@ -59,7 +56,7 @@ class _Group(NamedTuple):
 
 
 @dataclass
-class _Batch:
+class Batch:
     """A batch as its lines tell it."""
 
     reference: str
@@ -87,31 +84,12 @@ class _Batch:
         return max(group.last_on for group in self.payouts or self.lines)
 
 
-def batch_faults(file: SettlementFile) -> Iterator[tuple[int, str, str]]:
-    """What is wrong with a file's batches, as (line, column, reason): too many, told before, or beyond any amount."""
-    batches = _batches(file)
-    if len(batches) > policy.SETTLEMENT_BATCHES:
-        yield 0, "batch", f"names {len(batches):,} batches, more than {policy.SETTLEMENT_BATCHES:,}"
-        return
-    told = SettlementBatch.objects.filter(
-        gateway=file.gateway, mode=file.mode, reference__in={batch.reference for batch in batches}
-    ).select_related("file")
-    earlier = {(batch.reference, batch.currency): batch.file for batch in told}
-    for batch in batches:
-        named = f"batch {scrub(batch.reference)} in {batch.currency}"
-        if before := earlier.get((batch.reference, batch.currency)):
-            yield 0, "batch", f"{named} was in {before.name} already ({before.public_id})"
-        sums = [batch.net_minor, batch.payout_minor or 0, *(group.net_minor for group in batch.groups)]
-        if any(abs(minor) > _LARGEST_MINOR for minor in sums):
-            yield 0, "batch", f"{named} sums to more than an amount can be"
-
-
 def announce_batches(file: SettlementFile) -> Days:
     """Write the batches of a file and post what they announce; returns the days its lines are about.
 
     The net of a batch goes in transit on the day it was paid, or today if that is still to come.
     """
-    batches = _batches(file)
+    batches = batches_of(file)
     rows = [_row(file, batch) for batch in batches]
     drafts = [draft for row, batch in zip(rows, batches, strict=True) for draft in _drafts(row, batch)]
     for start in range(0, len(drafts), _DRAFTS_AT_ONCE):
@@ -122,18 +100,19 @@ def announce_batches(file: SettlementFile) -> Days:
     return Days(min(days, default=None), max(days, default=None))
 
 
-def _batches(file: SettlementFile) -> list[_Batch]:
+def batches_of(file: SettlementFile) -> list[Batch]:
+    """The batches that the stored lines of a file tell of."""
     with connection.cursor() as cursor:
         cursor.execute(_GROUPS, [file.pk])
         groups = [_Group._make(row)._replace(net_minor=int(row[5])) for row in cursor.fetchall()]
-    found: dict[tuple[str, str], _Batch] = {}
+    found: dict[tuple[str, str], Batch] = {}
     for group in groups:
         key = group.batch_reference, group.currency
-        found.setdefault(key, _Batch(*key, [])).groups.append(group)
+        found.setdefault(key, Batch(*key, [])).groups.append(group)
     return list(found.values())
 
 
-def _row(file: SettlementFile, batch: _Batch) -> SettlementBatch:
+def _row(file: SettlementFile, batch: Batch) -> SettlementBatch:
     return SettlementBatch(
         file=file,
         gateway=file.gateway,
@@ -148,7 +127,7 @@ def _row(file: SettlementFile, batch: _Batch) -> SettlementBatch:
     )
 
 
-def _drafts(row: SettlementBatch, batch: _Batch) -> Iterator[JournalDraft]:
+def _drafts(row: SettlementBatch, batch: Batch) -> Iterator[JournalDraft]:
     """What a batch posts: its fees that belong to no payment and its reserves, each in sum, and its net in transit."""
     for group in batch.groups:
         if not (group.is_own and group.net_minor):

@@ -6,7 +6,9 @@ stopped. Nothing of a file counts before the last transaction of its import.
 
 import contextlib
 import hashlib
+import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,6 +39,8 @@ IMPORT_FILES = "ledger.import_files"
 log = structlog.get_logger(__name__)
 
 _LONGEST_NAME = 120
+_LONGEST_PATH_BYTES = 255  # a name in a folder, on every usual file system
+_LOOK_AGAIN_SECONDS = 0.2
 BANK_FOLDERS = {"bank": "live", "bank-test": "test"}
 
 
@@ -92,14 +96,13 @@ def import_file(file: SettlementFile) -> SettlementFile:
     if lease is not None:
         run_import(file, lease)
     file.refresh_from_db()
-    if lease is not None and file.status == FileStatus.REFUSED:
-        line, column, reason = file.errors[0]
-        place = " ".join([f"line {line}" * bool(line), column]).strip()
-        alerts.raise_alert(
-            kind="settlement_file_refused",
-            object_id=file.public_id,
-            message=f"{file.name} was refused with {file.error_count:,} errors: {place} {reason}.",
-        )
+    return file
+
+
+def import_to_end(file: SettlementFile) -> SettlementFile:
+    """The same for who has nothing else to do: if somebody is at it, wait until it has ended, or go on with it."""
+    while import_file(file).status in (FileStatus.RECEIVED, FileStatus.IMPORTING):
+        time.sleep(_LOOK_AGAIN_SECONDS)
     return file
 
 
@@ -107,16 +110,8 @@ def import_due(*, actor: Actor) -> int:
     """Import every file that is due, then match what was imported; returns how many files ended."""
     count = 0
     for file in selectors.files_due():
-        try:
+        with _apart("settlement_file_stuck", file.public_id, f"{file.name} could not be imported"):
             count += import_file(file).status in (FileStatus.IMPORTED, FileStatus.REFUSED)
-        except Exception:  # one file must not keep the others waiting; this one is due again when its lease is over
-            log.exception("import_failed", file=file.public_id)
-            alerts.raise_alert(
-                kind="settlement_file_stuck",
-                object_id=file.public_id,
-                severity="critical",
-                message=f"{file.name} could not be imported, and will be tried again. The log says why.",
-            )
     for gateway, mode in selectors.gateways_with_files(unreconciled=True):
         _reconcile(gateway, mode, actor)
     return count
@@ -140,8 +135,11 @@ def collect_files(*, folder: Path, actor: Actor) -> int:
         if mode is None or not place.is_dir():
             continue
         for path in sorted(place.iterdir()):
-            if _is_complete(path):
-                count += _collect(path, gateway, mode, actor)
+            shown = printable_name(path.name)
+            with _apart("settlement_file_stuck", shown[:64], f"{shown} in the folder could not be taken in"):
+                if _is_complete(path):
+                    _collect(path, gateway, mode, actor)
+                    count += 1
     return count
 
 
@@ -149,21 +147,28 @@ def fetch_files(*, actor: Actor) -> int:
     """Ask every gateway for the files that we do not have yet; returns how many came."""
     count = 0
     for gateway in Gateway.objects.order_by("code"):
-        try:
-            for download in gateway_services.download_settlements(gateway, selectors.names_received(gateway)):
-                with download.path.open("rb") as stream:
-                    count += _receive_new(stream, download.name, gateway, actor)
-        except DownloadFailed as error:
-            alerts.raise_alert(
-                kind="settlement_files_unavailable",
-                object_id=gateway.public_id,
-                message=f"{gateway.name} did not give us all of its settlement files. {error}",
-            )
+        with _apart("settlement_files_unavailable", gateway.public_id, f"{gateway.name}'s files could not be fetched"):
+            count += _fetch(gateway, actor)
     return count
 
 
+@contextlib.contextmanager
+def _apart(kind: str, object_id: str, what: str) -> Iterator[None]:
+    """What goes wrong here is told as an alert, and keeps nothing else waiting: the next tick tries it again."""
+    try:
+        yield
+    except Exception:
+        log.exception(kind, object=object_id)
+        message = f"{what}, and will be tried again. The log says why."
+        alerts.raise_alert(kind=kind, object_id=object_id, severity="critical", message=message)
+
+
 def _reconcile(gateway: Gateway | None, mode: str, actor: Actor) -> None:
-    with contextlib.suppress(ReconciliationUnderWay):  # its files stay due: the next tick comes back to them
+    whose, name = (gateway.public_id, gateway.name) if gateway else (f"bank:{mode}", f"The {mode} bank account")
+    with (
+        _apart("reconciliation_failed", whose, f"{name} could not be reconciled"),
+        contextlib.suppress(ReconciliationUnderWay),  # its files stay due: the next tick comes back to them
+    ):
         if gateway is None:
             reconcile_bank(mode=mode, actor=actor)
         else:
@@ -172,55 +177,69 @@ def _reconcile(gateway: Gateway | None, mode: str, actor: Actor) -> None:
 
 def _insert_once(file: SettlementFile) -> None:
     """Write the file's row; its chunks are written already, in the same transaction."""
+    same = SettlementFile.objects.filter(sha256=file.sha256, gateway=file.gateway, mode=file.mode)
     try:
         with transaction.atomic():
             file.save(force_insert=True)
     except IntegrityError:
-        same = SettlementFile.objects.filter(sha256=file.sha256, gateway=file.gateway, mode=file.mode)
-        raise FileAlreadyReceived(file=same.exclude(status=FileStatus.REFUSED).get()) from None
+        earlier = same.exclude(status=FileStatus.REFUSED).first()
+        if earlier is not None:
+            raise FileAlreadyReceived(file=earlier) from None
+        file.save(force_insert=True)  # it was refused this very moment
 
 
 def _is_complete(path: Path) -> bool:
     """Whether somebody put a whole file there: a plain one, not hidden, and no longer being written."""
     if path.name.startswith(".") or path.is_symlink() or not path.is_file():
         return False
-    return clock.now().timestamp() - path.stat().st_mtime >= policy.SETTLEMENT_FOLDER_QUIET_SECONDS
+    # Not when it was written: that is what whoever copied it says it was, and may be years ahead.
+    return clock.now().timestamp() - path.stat().st_ctime >= policy.SETTLEMENT_FOLDER_QUIET_SECONDS
 
 
-def _collect(path: Path, gateway: Gateway | None, mode: str, actor: Actor) -> bool:
-    """Import a file of the folder and move it away; False if it stays for the next time."""
+def _collect(path: Path, gateway: Gateway | None, mode: str, actor: Actor) -> None:
+    """Import a file of the folder and move it away."""
+    source = SettlementFile.Source.FOLDER
     try:
         with path.open("rb") as stream:
-            file = receive_file(
-                stream=stream,
-                name=path.name,
-                gateway=gateway,
-                mode=mode,
-                source=SettlementFile.Source.FOLDER,
-                actor=actor,
-            )
+            file = receive_file(stream=stream, name=path.name, gateway=gateway, mode=mode, source=source, actor=actor)
     except FileAlreadyReceived as refusal:
         file = refusal.file
     except FileTooLarge as refusal:
+        shown = printable_name(path.name)
         alerts.raise_alert(
             kind="settlement_file_refused",
-            object_id=printable_name(path.name)[:64],
-            message=f"{printable_name(path.name)} in the folder was refused: {refusal.message}",
+            object_id=shown[:64],
+            message=f"{shown} in the folder was refused: {refusal.message}",
         )
-        _move(path, "refused", printable_name(path.name))
-        return True
-    file = import_file(file)
-    folders = {FileStatus.IMPORTED: "done", FileStatus.REFUSED: "refused"}
-    if file.status not in folders:
-        return False
-    _move(path, folders[FileStatus(file.status)], f"{file.public_id}-{file.name}")
-    return True
+        _move(path, "refused", f"{uuid7()}-{shown}")
+        return
+    file = import_to_end(file)
+    folder = "done" if file.status == FileStatus.IMPORTED else "refused"
+    _move(path, folder, f"{file.public_id}-{file.name}")
 
 
 def _move(path: Path, folder: str, name: str) -> None:
+    """Move a file away; of a name that is too long for a folder only its beginning stays."""
     target = path.parent / folder
     target.mkdir(exist_ok=True)
-    path.rename(target / name)
+    path.rename(target / name.encode()[:_LONGEST_PATH_BYTES].decode(errors="ignore"))
+
+
+def _fetch(gateway: Gateway, actor: Actor) -> int:
+    """Receive what is new at a gateway; returns how many files. One that fails is asked for again the next time."""
+    names = selectors.names_received(gateway)
+    count = 0
+    try:
+        for download in gateway_services.download_settlements(gateway, lambda name: printable_name(name) in names):
+            with download.path.open("rb") as stream:
+                count += _receive_new(stream, download.name, gateway, actor)
+    except DownloadFailed as error:
+        alerts.raise_alert(
+            kind="settlement_files_unavailable",
+            object_id=gateway.public_id,
+            message=f"{gateway.name} did not give us all of its settlement files. {error}",
+        )
+    return count
 
 
 def _receive_new(stream: BinaryIO, name: str, gateway: Gateway, actor: Actor) -> bool:

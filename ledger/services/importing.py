@@ -4,14 +4,16 @@ The lease is the fence: each step writes only while the file's row still carries
 the next one. Lines are stored in their order, so whoever goes on reads from the start and skips what is there.
 """
 
+import contextlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 from django.db import connection
+from django.db.models import Max, Min
 
-from checkout.kit import audit, clock
+from checkout.kit import alerts, audit, clock
 from checkout.kit.actors import Actor
 from checkout.kit.durable import durable
 from checkout.kit.statuses import advance
@@ -22,10 +24,12 @@ from ledger.models import BankLine, SettlementFile
 from ledger.models import SettlementLine as LineRow
 from ledger.reconciliation.content import Content, opened
 from ledger.reconciliation.locks import be_patient
-from ledger.services.announcing import announce_batches, batch_faults
+from ledger.services.announcing import Days, announce_batches
+from ledger.services.objections import Objection, objections_to_settlement, objections_to_statement
 from ledger.statuses import FILE, FileEvent, FileStatus
 
 _HEAD_BYTES = 64 * 1024
+_TOO_MUCH = "is more than any movement can be"
 _COPY = """
 COPY ledger_settlementline (file_id, gateway_id, mode, line_number, kind, raw_type, gateway_reference, reference,
     currency, gross_minor, fee_minor, net_minor, occurred_on, batch_reference) FROM STDIN
@@ -56,39 +60,95 @@ def run_import(file: SettlementFile, lease: datetime) -> None:
     """Import a claimed file to its end, whichever that is; a lost lease ends it silently."""
     file = SettlementFile.objects.select_related("gateway").get(pk=file.pk)
     run = _BankImport(file, lease) if file.gateway is None else _GatewayImport(file, lease)
-    try:
-        run.read()
-        run.finish()
-    except FileRefused as refused:
-        run.refuse(refused)
-    except LeaseLost:
-        return
+    with contextlib.suppress(LeaseLost):
+        try:
+            run.read()
+            run.finish()
+        except FileRefused as refused:
+            run.refuse(refused)
 
 
 class _Import:
     """One import at work: what it has read, and what is wrong with it."""
 
+    kept_as: type[LineRow] | type[BankLine]
+
     def __init__(self, file: SettlementFile, lease: datetime) -> None:
         self.file = file
         self.lease = lease
-        self.content = Content(file.pk)
+        self.content = Content(file.pk, before_more=self.keep)
+        self.may_hold_card_numbers = False
         self.faults: list[Fault] = []
         self.fault_count = 0
 
-    def read(self) -> None:
-        """Read the file to its end. Raises FileRefused, LeaseLost."""
+    def items(self) -> Iterator[Any]:
+        """What is read of the file, in order, each with its `line_number`. Raises FileRefused."""
         raise NotImplementedError
 
+    def row(self, item: Any) -> Any | None:
+        """What is written of an item; None if something is wrong with it."""
+        raise NotImplementedError
+
+    def write(self, rows: list[Any]) -> None:
+        """Write rows to the database."""
+        raise NotImplementedError
+
+    def objections(self) -> Iterator[Objection]:
+        """What speaks against the file now that every line of it is stored."""
+        raise NotImplementedError
+
+    def take_effect(self) -> Days:
+        """Let the lines count; returns the days that they are about."""
+        raise NotImplementedError
+
+    def read(self) -> None:
+        """Store every line that is not stored yet. Raises FileRefused, LeaseLost."""
+        stored = self.kept_as._default_manager.filter(file=self.file)
+        last_stored = stored.aggregate(last=Max("line_number", default=0))["last"]
+        self.line_count = stored.count()
+        items = self.items()
+        while step := list(islice(items, policy.SETTLEMENT_LINES_PER_COMMIT)):
+            self._store([row for item in step if (row := self.row(item)) and item.line_number > last_stored])
+
+    @durable("import_kept")
+    def keep(self) -> None:
+        """Say that the file is still being read, and how far."""
+        self.hold(read_bytes=self.content.given)
+
+    @durable("import_step")
+    def _store(self, rows: list[Any]) -> None:
+        """Store lines as long as nothing is wrong with any; the first fault makes all of them useless."""
+        if self.faults:
+            rows = []
+        self.line_count += len(rows)
+        self.hold(read_bytes=self.content.given, line_count=self.line_count)
+        if rows:
+            self.write(rows)
+
+    @durable("import_finished")
     def finish(self) -> None:
         """Let the file count, or refuse it if it has a fault."""
-        raise NotImplementedError
+        self.hold()
+        for objection in () if self.faults else self.objections():
+            self.note(*objection)
+        if self.faults:
+            self.end_refused()
+            return
+        days = self.take_effect()
+        self.end(
+            FileEvent.FINISH,
+            line_count=self.line_count,
+            first_on=days.first,
+            last_on=days.last,
+            imported_at=clock.now(),
+        )
 
     @durable("import_refused")
     def refuse(self, refused: FileRefused) -> None:
         """What cannot be read to its end may hold anything, card numbers too: neither lines nor bytes of it stay."""
         self.note(refused.line, refused.column, refused.reason)
+        self.may_hold_card_numbers = True
         self.hold()
-        self.file.chunks.all().delete()
         self.end_refused()
 
     def note(self, line: int, column: str, reason: str, count: int = 1) -> None:
@@ -107,17 +167,26 @@ class _Import:
         self.lease = lease
 
     def end_refused(self) -> None:
-        """Let the file end with its faults, and without a line."""
+        """Let the file end with its faults, and without a line; somebody hears of it."""
         with connection.cursor() as cursor:
-            cursor.execute("DELETE FROM ledger_settlementline WHERE file_id = %s", [self.file.pk])
+            table = self.kept_as._meta.db_table
+            cursor.execute(f"DELETE FROM {table} WHERE file_id = %s", [self.file.pk])  # noqa: S608 our own name
         self.end(FileEvent.REFUSE, line_count=0, errors=self.faults, error_count=self.fault_count)
+        line, column, reason = self.faults[0]
+        place = " ".join([f"line {line}" * bool(line), column]).strip()
+        alerts.raise_alert(
+            kind="settlement_file_refused",
+            object_id=self.file.public_id,
+            message=f"{self.file.name} was refused with {self.fault_count:,} errors: {place} {reason}.",
+        )
 
     def end(self, event: FileEvent, **facts: Any) -> None:
-        """Move the file to its end."""
-        before = {"status": FileStatus.IMPORTING.value}
+        """Move the file to its end; what may hold a card number is not kept as it came."""
+        if self.may_hold_card_numbers:
+            self.file.chunks.all().delete()
         self.file.status = FileStatus.IMPORTING
         advance(self.file, FILE, event)
-        facts |= {"next_action_at": None, "read_bytes": self.content.given}
+        facts |= {"profile": self.file.profile, "next_action_at": None, "read_bytes": self.content.given}
         for name, value in facts.items():
             setattr(self.file, name, value)
         self.file.save(update_fields=["status", *facts])
@@ -125,7 +194,7 @@ class _Import:
             actor=Actor.task("import_files"),
             verb=f"file.{event}",
             obj=self.file,
-            before=before,
+            before={"status": FileStatus.IMPORTING.value},
             after={"status": self.file.status, "lines": self.file.line_count, "errors": self.file.error_count},
         )
 
@@ -133,7 +202,9 @@ class _Import:
 class _GatewayImport(_Import):
     """The import of a gateway's settlement file."""
 
-    def read(self) -> None:
+    kept_as = LineRow
+
+    def items(self) -> Iterator[SettlementLine | LineError]:
         gateway = self.file.gateway
         assert gateway is not None
         profile = detect(opened(Content(self.file.pk)).read(_HEAD_BYTES))
@@ -142,33 +213,10 @@ class _GatewayImport(_Import):
         self._currencies = frozenset(gateway.currencies)
         self._days = today - timedelta(days=policy.SETTLEMENT_LINE_DAYS), today + timedelta(days=1)
         self._prefix = f"{self.file.pk}\t{gateway.pk}\t{self.file.mode}\t"
-        stored = LineRow.objects.filter(file=self.file).order_by("-line_number")
-        last_stored = stored.values_list("line_number", flat=True).first() or 0
-        self.line_count = stored.count()
-        given = read(profile, opened(self.content))
-        while step := list(islice(given, policy.SETTLEMENT_LINES_PER_COMMIT)):
-            self._store([row for item in step if (row := self._row(item)) and item.line_number > last_stored])
+        return read(profile, opened(self.content))
 
-    @durable("import_finished")
-    def finish(self) -> None:
-        self.hold()
-        for fault in () if self.faults else batch_faults(self.file):
-            self.note(*fault)
-        if self.faults:
-            self.end_refused()
-            return
-        days = announce_batches(self.file)
-        self.end(
-            FileEvent.FINISH,
-            profile=self.file.profile,
-            line_count=self.line_count,
-            first_on=days.first,
-            last_on=days.last,
-            imported_at=clock.now(),
-        )
-
-    def _row(self, item: SettlementLine | LineError) -> str | None:
-        """The line as COPY takes it; None if something is wrong with it."""
+    def row(self, item: SettlementLine | LineError) -> str | None:
+        """The line as COPY takes it."""
         if isinstance(item, LineError):
             self.note(item.line_number, item.column, item.reason, item.count)
             return None
@@ -178,72 +226,65 @@ class _GatewayImport(_Import):
         if not self._days[0] <= item.occurred_on <= self._days[1]:
             self.note(item.line_number, "date", "is in the future, or too long ago to be settled now")
             return None
-        if (
-            abs(item.gross_minor) > policy.SETTLEMENT_AMOUNT_MINOR
-            or abs(item.fee_minor) > policy.SETTLEMENT_AMOUNT_MINOR
-        ):
-            self.note(item.line_number, "amount", "is more than any movement can be")
+        if max(abs(item.gross_minor), abs(item.fee_minor)) > policy.SETTLEMENT_AMOUNT_MINOR:
+            self.note(item.line_number, "amount", _TOO_MUCH)
             return None
         row = (
             f"{self._prefix}{item.line_number}\t{item.kind}\t{item.raw_type}\t{item.gateway_reference}"
             f"\t{item.reference}\t{item.currency}\t{item.gross_minor}\t{item.fee_minor}\t{item.net_minor}"
             f"\t{item.occurred_on}\t{item.batch_reference or self.file.public_id}\n"
         )
-        return (
-            row.replace("\\", "\\\\") if "\\" in row else row
-        )  # no cell holds anything else that COPY reads otherwise
+        # No cell holds anything else that COPY reads otherwise.
+        return row.replace("\\", "\\\\") if "\\" in row else row
 
-    @durable("import_step")
-    def _store(self, rows: list[str]) -> None:
-        """Store lines as long as nothing is wrong with any; the first fault makes all of them useless."""
-        if self.faults:
-            rows = []
-        self.line_count += len(rows)
-        self.hold(read_bytes=self.content.given, line_count=self.line_count)
-        if rows:
-            with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-                copy.write("".join(rows))
+    def write(self, rows: list[str]) -> None:
+        with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            copy.write("".join(rows))
+
+    def objections(self) -> Iterator[Objection]:
+        return objections_to_settlement(self.file)
+
+    def take_effect(self) -> Days:
+        return announce_batches(self.file)
 
 
 class _BankImport(_Import):
-    """The import of a bank statement, which is small: read in full, written in one transaction."""
+    """The import of a bank statement."""
 
-    def read(self) -> None:
-        today = clock.now().date()
-        statement = bank.read_camt053(opened(self.content))
-        self.lines = list(self._believed(statement.lines, today + timedelta(days=1)))
+    kept_as = BankLine
 
-    @durable("import_finished")
-    def finish(self) -> None:
-        self.hold()
-        if self.faults:
-            self.end_refused()
-            return
-        BankLine.objects.bulk_create(self.lines, batch_size=5_000)
-        days = [line.booked_on for line in self.lines]
-        self.end(
-            FileEvent.FINISH,
-            profile="camt.053",
-            line_count=len(self.lines),
-            first_on=min(days, default=None),
-            last_on=max(days, default=None),
-            imported_at=clock.now(),
+    def items(self) -> Iterator[bank.StatementLine]:
+        self.file.profile = "camt.053"
+        self._latest = clock.now().date() + timedelta(days=1)
+        return bank.read_camt053(opened(self.content)).lines
+
+    def row(self, item: bank.StatementLine) -> BankLine | None:
+        self.may_hold_card_numbers |= item.is_scrubbed
+        if item.booked_on > self._latest:
+            self.note(item.line_number, "BookgDt", "is in the future")
+            return None
+        if abs(item.amount_minor) > policy.SETTLEMENT_AMOUNT_MINOR:
+            self.note(item.line_number, "Amt", _TOO_MUCH)
+            return None
+        return BankLine(
+            file=self.file,
+            line_number=item.line_number,
+            account=item.account,
+            reference=item.reference,
+            text=item.text,
+            currency=item.currency,
+            amount_minor=item.amount_minor,
+            booked_on=item.booked_on,
         )
 
-    def _believed(self, lines: Iterator[bank.StatementLine], latest: Any) -> Iterator[BankLine]:
-        for line in lines:
-            if line.booked_on > latest:
-                self.note(line.line_number, "BookgDt", "is in the future")
-            yield BankLine(
-                file=self.file,
-                line_number=line.line_number,
-                account=line.account,
-                reference=line.reference,
-                text=line.text[:500],
-                currency=line.currency,
-                amount_minor=line.amount_minor,
-                booked_on=line.booked_on,
-            )
+    def write(self, rows: list[BankLine]) -> None:
+        BankLine.objects.bulk_create(rows, batch_size=5_000)
+
+    def objections(self) -> Iterator[Objection]:
+        return objections_to_statement(self.file)
+
+    def take_effect(self) -> Days:
+        return Days(**self.file.bank_lines.aggregate(first=Min("booked_on"), last=Max("booked_on")))
 
 
 def _new_lease() -> datetime:

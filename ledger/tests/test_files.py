@@ -2,7 +2,7 @@
 
 import io
 import os
-import signal
+import re
 import subprocess
 import sys
 import time
@@ -342,40 +342,65 @@ def test_a_file_that_cannot_be_imported_does_not_keep_others_waiting(settling, m
     assert Alert.objects.get().kind == "settlement_file_stuck"
 
 
-@pytest.mark.django_db(transaction=True)
-def test_an_import_that_is_killed_is_gone_on_with(settling):
-    count = 20_000
-    file = settling.receive(*[line(theirs=f"ch_{n}", gross=n) for n in range(1, count + 1)])
+def importer(file: SettlementFile) -> subprocess.Popen:
+    """A process of its own that imports a file in many steps."""
     script = (
         "import django; django.setup()\n"
-        "from checkout.settings import policy; policy.SETTLEMENT_LINES_PER_COMMIT = 200\n"
+        "from checkout.settings import policy; policy.SETTLEMENT_LINES_PER_COMMIT = 100\n"
         "from ledger.models import SettlementFile; from ledger.services.files import import_file\n"
         f"import_file(SettlementFile.objects.get(pk='{file.pk}'))\n"
     )
     about = connection.settings_dict
     url = f"postgres://{about['USER']}:{about['PASSWORD']}@{about['HOST']}:{about['PORT']}/{about['NAME']}"
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", script], cwd=django_settings.BASE_DIR, env={**os.environ, "DATABASE_URL": url}
     )
+
+
+def kill_beyond(process: subprocess.Popen, file: SettlementFile, lines: int) -> None:
+    """Kill a process as soon as it has stored so many lines."""
     try:
         deadline = time.monotonic() + 60
-        while file.line_count < count // 10:
+        while file.line_count < lines:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.01)
             file.refresh_from_db()
     finally:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
     file.refresh_from_db()
-    assert (file.status, SettlementBatch.objects.count()) == ("importing", 0)
-    assert 0 < SettlementLine.objects.count() < count
 
-    lapse(file)
+
+def bank_statement_of(count: int) -> bytes:
+    head, entry, tail = re.split(r"(<Ntry>.*</Ntry>)", STATEMENT.format(booked_on=day(1)), flags=re.DOTALL)
+    entries = "".join(entry.replace("96.80", f"{n}.00") for n in range(1, count + 1))
+    return (head + entries + tail).replace("106.80", f"{10 + count * (count + 1) // 2}.00").encode()
+
+
+@pytest.mark.parametrize("sender", ["gateway", "bank"])
+@pytest.mark.django_db(transaction=True)
+def test_an_import_that_is_killed_twice_is_ended_by_a_third_process(settling, sender):
+    count = 10_000
+    if sender == "gateway":
+        file = settling.receive(*[line(theirs=f"ch_{n}", gross=n * 100) for n in range(1, count + 1)])
+    else:
+        file = receive(settling, bank_statement_of(count), gateway=None)
+    rows = SettlementLine if sender == "gateway" else BankLine
+
+    for lines in (count // 10, count // 2):
+        kill_beyond(importer(file), file, lines)
+        assert (file.status, SettlementBatch.objects.count(), JournalEntry.objects.count()) == ("importing", 0, 0)
+        assert lines <= rows.objects.count() < count
+        lapse(file)
+    assert importer(file).wait(60) == 0
+
+    file.refresh_from_db()
+    assert (file.status, file.line_count, rows.objects.count()) == ("imported", count, count)
+    amount = "gross_minor" if sender == "gateway" else "amount_minor"
+    assert sorted(rows.objects.values_list(amount, flat=True)) == [n * 100 for n in range(1, count + 1)]
     import_due(actor=ACTOR)
     file.refresh_from_db()
-    assert (file.status, file.line_count, SettlementLine.objects.count()) == ("imported", count, count)
-    assert SettlementBatch.objects.get().net_minor == count * (count + 1) // 2
     assert file.reconciled_at is not None
 
 
@@ -419,8 +444,8 @@ def test_files_are_fetched_once(settling, tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(GOOD)
 
-    def download(gateway, known):
-        if "day-1.csv" not in known:
+    def download(gateway, is_known):
+        if not is_known("day-1.csv"):
             yield Downloaded("day-1.csv", path)
 
     monkeypatch.setattr(gateway_services, "download_settlements", download)

@@ -43,7 +43,7 @@ class Command(BaseCommand):
                     source=SettlementFile.Source.COMMAND,
                     actor=actor,
                 )
-            file = services.import_file(file)
+            file = services.import_to_end(file)
             if file.status == FileStatus.REFUSED:
                 faults = [f"line {line} {column} {reason}" for line, column, reason in file.errors[:20]]
                 raise CommandError("\n".join([f"Refused, with {file.error_count:,} errors:", *faults]))
