@@ -6,11 +6,13 @@ A check is one query of what breaks it: `entry_id`, or null and an `object` in w
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 
+from checkout.kit import clock
 from checkout.kit.ids import public_id
 from checkout.settings import policy
 from ledger import seals
@@ -168,18 +170,79 @@ CLEARING_ITEMS = Check(
         IS DISTINCT FROM (moved.gateway_id, moved.mode, moved.currency, moved.amount_minor)
     """,  # noqa: S608
 )
-CHECKS = (ENTRIES_BALANCE, TRIAL_BALANCE, RUNNING_BALANCES, SNAPSHOTS, DAYS, CLEARING_ITEMS)
+MATCHES = Check(
+    "Matches are what their lines and items differ by, all of one gateway",
+    "SELECT count(*) FROM ledger_match",
+    """
+    SELECT NULL::uuid AS entry_id, 'match ' || coalesce(match.id, sides.match_id) AS object,
+        CASE WHEN match.id IS NULL THEN 'is not there, and has lines or items'
+            WHEN sides.match_id IS NULL THEN 'has neither a line nor an item'
+            WHEN match.difference_minor <> sides.difference_minor THEN
+                'says ' || match.difference_minor || ', and its sides differ by ' || sides.difference_minor
+            ELSE 'is of another gateway, mode or currency than its sides' END AS problem
+    FROM ledger_match AS match FULL JOIN (
+        SELECT match_id, sum(net_minor)::bigint AS difference_minor,
+            min((gateway_id, mode, currency)::text) AS first, max((gateway_id, mode, currency)::text) AS last
+        FROM (
+            SELECT match_id, gateway_id, mode, currency, net_minor FROM ledger_settlementline
+            WHERE match_id IS NOT NULL
+            UNION ALL
+            SELECT match_id, gateway_id, mode, currency, fee_minor - gross_minor FROM ledger_clearingitem
+            WHERE match_id IS NOT NULL
+        ) AS side
+        GROUP BY match_id
+    ) AS sides ON sides.match_id = match.id
+    WHERE match.difference_minor IS DISTINCT FROM sides.difference_minor OR sides.first <> sides.last
+        OR sides.first <> (match.gateway_id, match.mode, match.currency)::text
+    """,
+)
+CLOSED_DAYS = Check(
+    "Closed days begin and end with what is posted",
+    "SELECT count(*) FROM ledger_closedday WHERE reopened_at IS NULL",
+    """
+    SELECT NULL::uuid AS entry_id,
+        line."on" || ' of ' || gateway.code || ' ' || line.mode || ' ' || line.currency AS object,
+        'was closed with ' || line.kept_minor || CASE line.place WHEN 0 THEN ' at its beginning' ELSE ' at its end' END
+            || ' and has postings of ' || line.sum_minor AS problem
+    FROM (
+        SELECT gateway_id, mode, currency, "on", place, kept_minor, coalesce(sum(moved_minor) OVER (
+            PARTITION BY gateway_id, mode, currency ORDER BY "on", place ROWS UNBOUNDED PRECEDING
+        ), 0) AS sum_minor
+        FROM (
+            SELECT gateway_id, mode, currency, "on", 0 AS place, opening_minor AS kept_minor, 0 AS moved_minor
+            FROM ledger_closedday WHERE reopened_at IS NULL
+            UNION ALL
+            SELECT gateway_id, mode, currency, "on", 2, closing_minor, 0
+            FROM ledger_closedday WHERE reopened_at IS NULL
+            UNION ALL
+            SELECT account.gateway_id, account.mode, account.currency, entry.occurred_on, 1, NULL, sum(amount_minor)
+            FROM ledger_account AS account
+                JOIN ledger_posting AS posting ON posting.account_id = account.id
+                JOIN ledger_journalentry AS entry ON entry.id = posting.entry_id
+            WHERE account.kind = 'gateway_receivable' GROUP BY 1, 2, 3, 4
+        ) AS moved
+    ) AS line JOIN gateways_gateway AS gateway ON gateway.id = line.gateway_id
+    WHERE line.place <> 1 AND line.kept_minor <> line.sum_minor
+    """,
+)
+CHECKS = (
+    ENTRIES_BALANCE, TRIAL_BALANCE, RUNNING_BALANCES, SNAPSHOTS, DAYS, CLEARING_ITEMS, MATCHES, CLOSED_DAYS,
+)  # fmt: skip
 _SEALS = "Seals are unbroken, and what they cover is as it was"
 
 
-def verify_ledger() -> list[Finding]:
-    """Examine everything, in one transaction that sees one moment of it. Changes nothing."""
+def verify_ledger(*, known_seal: bytes | None = None) -> list[Finding]:
+    """Examine everything, in one transaction that sees one moment of it. Changes nothing.
+
+    `known_seal` is the hash of a seal that was kept elsewhere: without it nobody sees that the last seals were taken
+    away together with all that they covered.
+    """
     is_outermost = not connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
         if is_outermost:
             cursor.execute(_ONE_VIEW)
         cursor.execute(_LIMITS)
-        return [_examine_seals(), *(_examine(check) for check in CHECKS)]
+        return [_examine_seals(known_seal), *(_examine(check) for check in CHECKS)]
 
 
 def _examine(check: Check) -> Finding:
@@ -202,10 +265,10 @@ def _named(entry_id: UUID) -> str:
     return public_id(JournalEntry.PUBLIC_PREFIX, entry_id)
 
 
-def _examine_seals() -> Finding:
+def _examine_seals(known_seal: bytes | None) -> Finding:
     began = time.monotonic()
     found = list(LedgerSeal.objects.order_by("ends_at"))
-    problems = list(_broken_seals(found))
+    problems = [*_broken_seals(found), *_lost_seals(found, known_seal)]
     samples = problems[: policy.AUDIT_SAMPLE_COUNT]
     return Finding(_SEALS, len(found), len(problems), samples, round(time.monotonic() - began, 3))
 
@@ -227,3 +290,15 @@ def _broken_seals(found: list[LedgerSeal]) -> Iterator[str]:
         if not is_next or bytes(seal.seal_hash) != seals.seal_hash(before, seal.begins_at, seal.ends_at, sealed):
             yield f"{seal} does not continue the one before it"
         previous = seal
+
+
+def _lost_seals(found: list[LedgerSeal], known_seal: bytes | None) -> Iterator[str]:
+    """What only the end of the chain can lack: entries that should be sealed by now, and a seal that somebody knows."""
+    until = clock.now() - timedelta(seconds=policy.SEAL_OVERDUE_SECONDS)
+    overdue = JournalEntry.objects.filter(created_at__lt=until)
+    if found:
+        overdue = overdue.filter(created_at__gte=found[-1].ends_at)
+    if count := overdue.count():
+        yield f"{count:,} entries of before {until:%Y-%m-%d %H:%M} UTC are in no seal"
+    if known_seal is not None and known_seal not in {bytes(seal.seal_hash) for seal in found}:
+        yield f"the seal {known_seal.hex()} is not there any more"

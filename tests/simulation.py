@@ -26,10 +26,11 @@ CALM = {
 
 
 class Simulation:
-    """A simulator's control port, from the outside."""
+    """A simulator's control port, from the outside. `book_file` is where it writes what truly happened."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, book_file: Path) -> None:
         self.url = url
+        self.book_file = book_file
         self._changed: set[str] = set()
 
     def add(self, code: str, dialect: str, **settings: Any) -> dict[str, Any]:
@@ -116,6 +117,6 @@ def simulator(folder: Path) -> Iterator[Simulation]:
     process.start()
     try:
         assert wait_for(lambda: "\n" in process.log.read_text(), 30), process.tail()
-        yield Simulation(json.loads(process.log.read_text().splitlines()[0])["control"])
+        yield Simulation(json.loads(process.log.read_text().splitlines()[0])["control"], folder / "book.sqlite3")
     finally:
         process.kill()

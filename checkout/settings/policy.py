@@ -107,6 +107,7 @@ DATE_SLACK_DAYS = 2  # a gateway's day may begin and end elsewhere, and it may b
 TIMING_DAYS = 3  # after which what a gateway's files should have named by now is missing there
 BANK_CREDIT_DAYS = 5  # a payout takes up to two banking days, and a weekend may lie between
 RESOLUTION_LIMIT_MINOR = 100_00  # what one person alone may post to explain differences, in minor units
+RESOLUTION_DAY_LIMIT_MINOR = 1_000_00  # the same within a day, per currency: nobody divides what needs two
 RESOLUTION_COUNT = 5_000  # differences resolved at once
 CHARGEBACK_FEE_RECHARGED = True  # what the gateway charges for a dispute, its merchant bears
 
@@ -114,6 +115,7 @@ CHARGEBACK_FEE_RECHARGED = True  # what the gateway charges for a dispute, its m
 RECORD_LAG_SECONDS = 10.0  # a transaction that begins is seen by others a moment later; far more than that moment
 SUMMARIZE_SECONDS = 3600.0  # what was recorded since then is added up by whoever asks
 SEAL_SECONDS = 3600.0  # what is younger could be changed unseen by whoever rules the database
+SEAL_OVERDUE_SECONDS = 86_400.0  # what is older and in no seal was never sealed, or its seal was taken away
 
 # --- Reports ------------------------------------------------------------------------------------------------------
 REPORT_PAGE_SECONDS = 15.0  # one query of a report that somebody waits for: with its writing, below the server's 27 s

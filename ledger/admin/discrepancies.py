@@ -27,7 +27,7 @@ from ledger.models import ClearingItem, Discrepancy, SettlementLine
 from ledger.reconciliation import selectors
 from ledger.reconciliation.refusals import SecondPersonNeeded
 from ledger.reconciliation.resolutions import FACTS, IN_BULK
-from ledger.services.agreeing import request_resolution
+from ledger.services.agreeing import is_requested, request_match, request_resolution
 from ledger.services.discrepancies import (
     carry,
     comment,
@@ -55,6 +55,7 @@ MEANINGS = {
 }
 _BY_FORM = [choice for choice in MEANINGS if choice is not Resolution.ADOPT_REFUND]
 _BULK_COUNT = 5_000
+_ASKED = "This is more than one person may book alone. Somebody else has been asked to agree."
 
 
 class ResolveForm(VerbForm):
@@ -128,7 +129,7 @@ def _ask(discrepancies: list[Discrepancy], data: dict[str, Any], actor: Actor) -
         maker=User.objects.get(username=actor.name),
         actor=actor,
     )
-    return "This is more than one person may book alone. Somebody else has been asked to agree."
+    return _ASKED
 
 
 def _carry(discrepancy: Discrepancy, actor: Actor, data: dict[str, Any]) -> str:
@@ -149,7 +150,12 @@ def _match(discrepancy: Discrepancy, actor: Actor, data: dict[str, Any]) -> str:
         item = _named(ClearingItem.objects.filter(match=None), discrepancy, data["other"])
     if line is None or item is None:
         raise forms.ValidationError("Nothing open at this gateway has that reference.")
-    match_by_hand(line=line, item=item, reason=data["reason"], actor=actor)
+    try:
+        match_by_hand(line=line, item=item, reason=data["reason"], actor=actor)
+    except SecondPersonNeeded:
+        maker = User.objects.get(username=actor.name)
+        request_match(line=line, item=item, reason=data["reason"], maker=maker, actor=actor)
+        return _ASKED
     return "Matched."
 
 
@@ -161,6 +167,11 @@ def _named(rows: Any, discrepancy: Discrepancy, name: str) -> Any:
 
 def _is_unresolved(discrepancy: Discrepancy) -> bool:
     return discrepancy.status in UNRESOLVED
+
+
+def _is_free(discrepancy: Discrepancy) -> bool:
+    """Unresolved, and not waiting for somebody's decision."""
+    return _is_unresolved(discrepancy) and not is_requested(discrepancy)
 
 
 @dataclass(frozen=True)
@@ -207,7 +218,7 @@ class DiscrepancyAdmin(VerbAdmin, ReadOnlyAdmin):
                 "asked to agree first."
             ),
             act=_resolve,
-            is_offered=lambda discrepancy: discrepancy.status in (DiscrepancyStatus.OPEN, DiscrepancyStatus.CARRIED),
+            is_offered=_is_free,
             form_class=ResolveForm,
         ),
         Verb(
@@ -221,7 +232,7 @@ class DiscrepancyAdmin(VerbAdmin, ReadOnlyAdmin):
             ),
             act=_match,
             is_offered=lambda discrepancy: (
-                _is_unresolved(discrepancy) and (discrepancy.line_id is None) != (discrepancy.item_id is None)
+                _is_free(discrepancy) and (discrepancy.line_id is None) != (discrepancy.item_id is None)
             ),
             form_class=MatchForm,
         ),

@@ -268,7 +268,8 @@ class Discrepancy(PublicModel):
     """A difference that reconciliation found, until somebody or something explains it.
 
     `ours_minor` and `theirs_minor` are what either side says of what differs; empty where a side says nothing.
-    `owner` is who carries it; `resolution` names what was done, `entry` the journal entry that did it.
+    `owner` is who carries it; `resolution` names what was done, `entry` the journal entry that did it. `alone_minor` is
+    what whoever ended it explained without a second person, whatever its sign.
     """
 
     PUBLIC_PREFIX = "dsc"
@@ -317,6 +318,7 @@ class Discrepancy(PublicModel):
     owner = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="discrepancies")
     resolution = models.CharField(max_length=20, choices=Resolution, blank=True)
     entry = models.ForeignKey(JournalEntry, null=True, on_delete=models.PROTECT, related_name="discrepancies")
+    alone_minor = models.BigIntegerField(default=0, db_default=0)
     ended_at = models.DateTimeField(null=True)
     ended_by = models.CharField(max_length=160, blank=True)
     end_reason = models.CharField(max_length=500, blank=True)
@@ -339,7 +341,10 @@ class Discrepancy(PublicModel):
                 fields=["gateway", "mode", "currency", "on"],
                 condition=Q(status__in=UNRESOLVED),
                 name="discrepancy_unresolved",
-            )
+            ),
+            models.Index(
+                fields=["ended_by", "ended_at"], condition=Q(alone_minor__gt=0), name="discrepancy_explained_alone"
+            ),
         ]
 
 

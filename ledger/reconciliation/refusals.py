@@ -72,9 +72,11 @@ class SecondPersonNeeded(Refusal):
     code = "second_person_needed"
     http_status = 403
 
-    def __init__(self, *, amount: Money, limit: Money) -> None:
+    def __init__(self, *, amount: Money, limit: Money, when: str) -> None:
         self.amount, self.limit = amount, limit
-        super().__init__(f"It would post {amount}, more than the {limit} that one person may: ask a second one.")
+        super().__init__(
+            f"It would make {amount} {when}, more than the {limit} that one person may explain alone: ask a second one."
+        )
 
 
 class TooManyAtOnce(Refusal):
@@ -131,6 +133,17 @@ class FileNotReconciled(DayCannotBeClosed):
 
     def __init__(self, *, name: str) -> None:
         super().__init__(f"The file {name} has been received and is not matched yet.")
+
+
+class NotCompared(DayCannotBeClosed):
+    code = "not_compared"
+    is_final = False
+
+    def __init__(self, *, count: int) -> None:
+        self.count = count
+        super().__init__(
+            f"{count:,} lines and movements have come since files were last matched, and are not told yet."
+        )
 
 
 class UnmappedLines(DayCannotBeClosed):

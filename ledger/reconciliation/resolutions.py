@@ -42,6 +42,13 @@ class Closing:
     item: ClearingItem | None
 
     @property
+    def side(self) -> SettlementLine | ClearingItem:
+        """One of the two: both are of the same gateway and mode."""
+        side = self.line or self.item
+        assert side is not None
+        return side
+
+    @property
     def difference(self) -> Money:
         """Theirs - ours, net: what closing them has to post to the receivable."""
         theirs = self.line.net_minor if self.line else 0

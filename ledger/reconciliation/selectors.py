@@ -47,8 +47,12 @@ def gateways_with_files(*, unreconciled: bool = False) -> list[tuple[Gateway | N
 
 
 def names_received(gateway: Gateway) -> Collection[str]:
-    """The names of the files that we have of a gateway, refused ones too: a name is asked for once."""
-    return set(SettlementFile.objects.filter(gateway=gateway).values_list("name", flat=True))
+    """The names of the files that we have of a gateway. A name is asked for once, also if what came was refused.
+
+    What people brought in under such a name and was refused need not be what the gateway has.
+    """
+    had = Q(source=SettlementFile.Source.FETCH) | ~Q(status=FileStatus.REFUSED)
+    return set(SettlementFile.objects.filter(had, gateway=gateway).values_list("name", flat=True))
 
 
 def open_bank_lines(mode: str) -> list[BankLine]:

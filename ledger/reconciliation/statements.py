@@ -38,6 +38,20 @@ WITH batch AS (
 SELECT (SELECT sum(net_minor) FROM batch), (SELECT sum(announced_minor) FROM batch), matched_minor, exceptions_minor
 FROM line
 """
+# The accounting days before today on which a receivable moved and that nobody has closed.
+_NOT_CLOSED = """
+SELECT account.gateway_id, account.mode, account.currency, min(moved."on"), count(*)
+FROM ledger_account AS account
+JOIN LATERAL (
+    SELECT DISTINCT "on" FROM ledger_movement WHERE account_id = account.id AND "on" < %(today)s
+) AS moved ON true
+WHERE account.kind = %(kind)s AND account.mode = coalesce(%(mode)s, account.mode) AND NOT EXISTS (
+    SELECT FROM ledger_closedday AS day
+    WHERE day.gateway_id = account.gateway_id AND day.mode = account.mode AND day.currency = account.currency
+        AND day."on" = moved."on" AND day.reopened_at IS NULL
+)
+GROUP BY account.id
+"""
 
 
 @dataclass(frozen=True)
@@ -129,20 +143,12 @@ class OpenDays:
     count: int
 
 
-def days_not_closed(*, mode: str) -> list[OpenDays]:
-    """Which days wait to be closed, by gateway and currency, those that wait longest first. Three queries."""
-    yesterday = clock.now().date() - timedelta(days=1)
-    accounts = Account.objects.filter(kind=AccountKind.GATEWAY_RECEIVABLE, mode=mode).select_related("gateway")
-    by_key = {account.pk: account for account in accounts}
-    closed = set(ClosedDay.objects.filter(mode=mode, reopened_at=None).values_list("gateway", "currency", "on"))
-    days: dict[int, set[date]] = {}
-    for movement in selectors.movements(by_key.values(), last=yesterday):
-        account = by_key[movement.account_id]
-        if (account.gateway_id, account.currency, movement.on) not in closed:
-            days.setdefault(account.pk, set()).add(movement.on)
-    found = []
-    for pk, left in days.items():
-        account = by_key[pk]
-        assert account.gateway is not None
-        found.append(OpenDays(account.gateway, mode, account.currency, min(left), len(left)))
+def days_not_closed(*, mode: str | None = None) -> list[OpenDays]:
+    """Which days wait to be closed, by gateway and currency, those that wait longest first. Two queries."""
+    values = {"kind": AccountKind.GATEWAY_RECEIVABLE, "mode": mode, "today": clock.now().date()}
+    with connection.cursor() as cursor:
+        cursor.execute(_NOT_CLOSED, values)
+        rows = cursor.fetchall()
+    gateways = Gateway.objects.in_bulk({gateway for gateway, *_ in rows})
+    found = [OpenDays(gateways[gateway], *rest) for gateway, *rest in rows]
     return sorted(found, key=lambda open_days: (open_days.first, open_days.gateway.code, open_days.currency))

@@ -3,23 +3,43 @@ become another thing by the time somebody agrees, it is refused.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 
-from checkout.kit import approvals
+from checkout.kit import approvals, clock
 from checkout.kit.actors import Actor
-from checkout.kit.approvals import ApprovalChanged
+from checkout.kit.approvals import AlreadyRequested, ApprovalChanged
 from checkout.kit.durable import durable
 from checkout.kit.ids import parse_public_id
 from checkout.kit.models import Approval, User
 from checkout.kit.statuses import advance_where
-from ledger.models import Discrepancy
-from ledger.reconciliation.refusals import DiscrepancyEnded
-from ledger.services.discrepancies import Total, preview_many, require_not_too_many, resolve, resolve_many
-from ledger.statuses import DISCREPANCY, UNRESOLVED, DiscrepancyEvent
+from ledger.models import ClearingItem, Discrepancy, Match, SettlementLine
+from ledger.reconciliation.refusals import LineCannotBeMatched
+from ledger.services.discrepancies import (
+    Total,
+    lock_discrepancies,
+    match_by_hand,
+    preview_many,
+    require_matchable,
+    resolve,
+    resolve_many,
+    told_of,
+)
+from ledger.services.limits import require_not_too_many
+from ledger.statuses import DISCREPANCY, DiscrepancyEvent, DiscrepancyStatus
 
 RESOLVE = "discrepancy.resolve"
+MATCH = "discrepancy.match"
+
+
+class _Asked(TypedDict):
+    """Who asks, why, and on what ground."""
+
+    reason: str
+    evidence: str
+    maker: User
+    actor: Actor
 
 
 @durable("resolution.request")
@@ -34,36 +54,54 @@ def request_resolution(
 ) -> Approval:
     """Ask a second person to resolve one discrepancy, or several of one kind alike.
 
-    Refuses: DiscrepancyEnded, ResolutionNotPossible, TooManyAtOnce, AlreadyRequested.
+    Refuses: DiscrepancyEnded, ResolutionNotPossible, TooManyAtOnce, AlreadyRequested, ReconciliationUnderWay.
     """
     require_not_too_many(len(discrepancies))
-    rows = Discrepancy.objects.select_for_update().filter(pk__in=[row.pk for row in discrepancies]).order_by("pk")
-    locked = list(rows)
-    for row in locked:
-        if row.status not in UNRESOLVED:
-            raise DiscrepancyEnded(status=row.status)
-    approval = approvals.request(
-        kind=RESOLVE,
-        obj=locked[0],
-        payload=_payload(locked, resolution),
-        reason=reason,
-        evidence=evidence,
-        maker=maker,
-        actor=actor,
-    )
-    _advance(locked, DiscrepancyEvent.REJECT)  # of an earlier request that nobody decided in time
-    _advance(locked, DiscrepancyEvent.REQUEST)
-    return approval
+    locked = lock_discrepancies(discrepancies)
+    asked: _Asked = {"reason": reason, "evidence": evidence, "maker": maker, "actor": actor}
+    return _request(RESOLVE, locked, _payload(locked, resolution), **asked)
+
+
+@durable("match.request")
+def request_match(
+    *, line: SettlementLine, item: ClearingItem, reason: str, maker: User, actor: Actor, evidence: str = ""
+) -> Approval:
+    """Ask a second person to agree that a line and an item are the same movement.
+
+    Refuses: LineCannotBeMatched, AlreadyRequested, ReconciliationUnderWay.
+    """
+    locked = lock_discrepancies(list(told_of(line, item)))
+    require_matchable(line, item)
+    if not locked:
+        raise LineCannotBeMatched("nobody has compared them yet")
+    asked: _Asked = {"reason": reason, "evidence": evidence, "maker": maker, "actor": actor}
+    return _request(MATCH, locked, _match_payload(locked, line, item), **asked)
+
+
+@durable("match.approve")
+def approve_match(*, approval: Approval, checker: User, actor: Actor) -> Match:
+    """Agree that a line and an item are the same movement, and match them.
+
+    Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged, and what `match_by_hand` refuses.
+    """
+    approval = approvals.approve(approval=approval, checker=checker)
+    rows = lock_discrepancies(_rows(approval))
+    line = SettlementLine.objects.select_related("file").get(pk=approval.payload["line"]["id"])
+    item = ClearingItem.objects.get(pk=approval.payload["item"]["id"])
+    if _match_payload(rows, line, item) != approval.payload:
+        raise ApprovalChanged()
+    return match_by_hand(line=line, item=item, reason=approval.reason, actor=actor, has_second_person=True)
 
 
 @durable("resolution.approve")
 def approve_resolution(*, approval: Approval, checker: User, actor: Actor) -> list[Discrepancy]:
     """Agree to a resolution, and carry it out.
 
-    Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged, and what `resolve` refuses.
+    Nothing is matched between the look at what it has become and the posting of it. Refuses: MakerCannotCheck,
+    ApprovalNotOpen, ApprovalChanged, and what `resolve` refuses.
     """
     approval = approvals.approve(approval=approval, checker=checker)
-    rows, resolution = list(_rows(approval)), approval.payload["resolution"]
+    rows, resolution = lock_discrepancies(_rows(approval)), approval.payload["resolution"]
     if _payload(rows, resolution) != approval.payload:
         raise ApprovalChanged()
     told: dict[str, Any] = {"reason": approval.reason, "actor": actor, "has_second_person": True}
@@ -74,10 +112,66 @@ def approve_resolution(*, approval: Approval, checker: User, actor: Actor) -> li
 
 @transaction.atomic
 def reject_resolution(*, approval: Approval, checker: User, reason: str, actor: Actor) -> Approval:
-    """Say no; what was to be resolved is open again. The maker may withdraw. Refuses: ApprovalNotOpen."""
+    """Say no to either; what was to be resolved is open again, or carried by whoever did. The maker may withdraw.
+
+    Refuses: ApprovalNotOpen.
+    """
     approval = approvals.reject(approval=approval, checker=checker, reason=reason, actor=actor)
-    _advance(list(_rows(approval)), DiscrepancyEvent.REJECT)
+    rows = _rows(approval)
+    _advance(rows, DiscrepancyEvent.REJECT)
+    _advance([row for row in rows if row.owner_id], DiscrepancyEvent.CARRY)
     return approval
+
+
+def is_requested(discrepancy: Discrepancy) -> bool:
+    """Whether it waits for somebody's decision, alone or with others: not if nobody decided in time."""
+    return discrepancy.status == DiscrepancyStatus.REQUESTED and any(
+        discrepancy.public_id in payload["discrepancies"] for payload in _open_payloads()
+    )
+
+
+def _request(kind: str, locked: Sequence[Discrepancy], payload: dict[str, Any], **asked: Unpack[_Asked]) -> Approval:
+    _require_not_requested(locked)
+    approval = approvals.request(kind=kind, obj=locked[0], payload=payload, **asked)
+    _advance(locked, DiscrepancyEvent.REJECT)  # of an earlier request that nobody decided in time
+    _advance(locked, DiscrepancyEvent.REQUEST)
+    return approval
+
+
+def _require_not_requested(rows: Sequence[Discrepancy]) -> None:
+    """Refuse (AlreadyRequested) what waits for somebody's decision, alone or with others."""
+    wanted = {row.public_id for row in rows if row.status == DiscrepancyStatus.REQUESTED}
+    if wanted and any(wanted.intersection(payload["discrepancies"]) for payload in _open_payloads()):
+        raise AlreadyRequested()
+
+
+def _open_payloads() -> Iterable[dict[str, Any]]:
+    """What was asked for and waits for a decision."""
+    return Approval.objects.filter(
+        kind__in=(RESOLVE, MATCH), status=Approval.Status.REQUESTED, expires_at__gt=clock.now()
+    ).values_list("payload", flat=True)
+
+
+def _match_payload(rows: Sequence[Discrepancy], line: SettlementLine, item: ClearingItem) -> dict[str, Any]:
+    """What is said to be the same, as whoever agrees reads it: amounts in minor units."""
+    return {
+        "discrepancies": [row.public_id for row in rows],
+        "currency": line.currency,
+        "line": {
+            "id": line.pk,
+            "file": line.file.name,
+            "number": line.line_number,
+            "reference": line.gateway_reference,
+            "gross": line.gross_minor,
+            "fee": line.fee_minor,
+        },
+        "item": {
+            "id": str(item.pk),
+            "reference": item.reference,
+            "gross": item.gross_minor,
+            "fee": item.fee_minor,
+        },
+    }
 
 
 def _payload(rows: Sequence[Discrepancy], resolution: str) -> dict[str, Any]:
@@ -100,10 +194,10 @@ def _as_json(total: Total) -> dict[str, Any]:
     }
 
 
-def _rows(approval: Approval) -> Iterable[Discrepancy]:
+def _rows(approval: Approval) -> list[Discrepancy]:
     names = approval.payload["discrepancies"]
     keys = [key for name in names if (key := parse_public_id(Discrepancy.PUBLIC_PREFIX, name))]
-    return Discrepancy.objects.select_related("line", "item__entry", "batch").filter(pk__in=keys).order_by("pk")
+    return list(Discrepancy.objects.filter(pk__in=keys).order_by("pk"))
 
 
 def _advance(rows: Sequence[Discrepancy], event: DiscrepancyEvent) -> None:

@@ -4,7 +4,7 @@ statement ties out. What is told of it later goes to the next open day.
 
 from datetime import date, timedelta
 
-from django.db.models import Q
+from django.db.models import Exists, Max, OuterRef, Q
 
 from checkout.kit import approvals, audit, clock
 from checkout.kit.actors import Actor
@@ -12,7 +12,8 @@ from checkout.kit.durable import durable
 from checkout.kit.ids import parse_public_id
 from checkout.kit.models import Approval, User
 from gateways.models import Gateway
-from ledger.models import ClearingItem, ClosedDay, Discrepancy, SettlementFile
+from gateways.settlements import LineKind
+from ledger.models import ClearingItem, ClosedDay, Discrepancy, SettlementFile, SettlementLine
 from ledger.reconciliation.locks import share_gateway
 from ledger.reconciliation.refusals import (
     DayAlreadyClosed,
@@ -21,6 +22,7 @@ from ledger.reconciliation.refusals import (
     EarlierDayOpen,
     FileMissing,
     FileNotReconciled,
+    NotCompared,
     UnmappedLines,
     UnresolvedDiscrepancies,
 )
@@ -37,13 +39,14 @@ REOPEN = "day.reopen"
 def close_day(*, gateway: Gateway, mode: str, currency: str, on: date, actor: Actor) -> ClosedDay:
     """Close a day: its entries are final from now on, and its statement is kept.
 
-    Refuses: DayNotOver, DayAlreadyClosed, EarlierDayOpen, FileMissing, FileNotReconciled, UnmappedLines,
+    Refuses: DayNotOver, DayAlreadyClosed, EarlierDayOpen, FileMissing, FileNotReconciled, NotCompared, UnmappedLines,
     UnresolvedDiscrepancies, DoesNotTieOut, ReconciliationUnderWay.
     """
     share_gateway(gateway.pk, mode)
     lock_days(gateway_id=gateway.pk, mode=mode, currency=currency, until=on)
     _require_its_turn(gateway, mode, currency, on)
     _require_files(gateway, mode, currency, on)
+    _require_compared(gateway, mode, currency, on)
     carried_count = _require_no_loose_ends(gateway, mode, currency, on)
     figures = statement(gateway=gateway, mode=mode, currency=currency, on=on)
     if figures.file_difference:
@@ -80,11 +83,17 @@ def request_reopen(*, day: ClosedDay, reason: str, maker: User, actor: Actor, ev
 
 @durable("reopen.approve")
 def approve_reopen(*, approval: Approval, checker: User, actor: Actor) -> ClosedDay:
-    """Agree to open a day again. Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged, DayNotClosed."""
+    """Agree to open a day again. What was carried of it stays carried, and what was sealed stays sealed.
+
+    Nobody closes a later day meanwhile. Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged, DayNotClosed,
+    DayNotOver.
+    """
     approval = approvals.approve(approval=approval, checker=checker)
     key = parse_public_id(ClosedDay.PUBLIC_PREFIX, approval.object_id)
     assert key is not None
-    day = ClosedDay.objects.select_for_update(of=("self",)).select_related("gateway").get(pk=key)
+    day = ClosedDay.objects.select_related("gateway").get(pk=key)
+    lock_days(gateway_id=day.gateway_id, mode=day.mode, currency=day.currency, until=day.on)
+    day.refresh_from_db(fields=["reopened_at"])
     _require_reopenable(day)
     day.reopened_at, day.reopened_by = clock.now(), str(actor)
     day.save(update_fields=["reopened_at", "reopened_by"])
@@ -114,10 +123,26 @@ def _require_files(gateway: Gateway, mode: str, currency: str, on: date) -> None
         raise FileMissing(day=on, gateway=gateway.name)
 
 
+def _require_compared(gateway: Gateway, mode: str, currency: str, on: date) -> None:
+    """Nothing of ours or theirs is open up to the day without being told: by hand, or late, something may have come."""
+    at_gateway = Q(gateway=gateway, mode=mode)
+    files = SettlementFile.objects.filter(at_gateway, status=FileStatus.IMPORTED)
+    covered = files.aggregate(day=Max("last_on"))["day"] or date.min
+    is_open = at_gateway & Q(currency=currency, match=None)
+    items = ClearingItem.objects.filter(is_open, occurred_on__lte=min(on, covered))
+    lines = SettlementLine.objects.filter(is_open, occurred_on__lte=on, file__in=files).exclude(kind=LineKind.PAYOUT)
+    told = Discrepancy.objects.filter(at_gateway, status__in=UNRESOLVED)
+    for side, rows in (("line", lines), ("item", items)):
+        count = rows.filter(~Exists(told.filter(**{side: OuterRef("pk")}))).count()
+        if count:
+            raise NotCompared(count=count)
+
+
 def _require_no_loose_ends(gateway: Gateway, mode: str, currency: str, on: date) -> int:
     """Everything up to the day is explained, carried, or so young that it will explain itself; how many are carried."""
+    in_currency = Q(currency=currency) | Q(line__currency=currency)  # theirs may be in another one than ours
     told = Discrepancy.objects.filter(
-        gateway=gateway, mode=mode, currency=currency, on__lte=on, status__in=UNRESOLVED
+        in_currency, gateway=gateway, mode=mode, on__lte=on, status__in=UNRESOLVED
     ).exclude(kind=Discrepancy.Kind.TIMING)
     unmapped = told.filter(kind=Discrepancy.Kind.UNMAPPED_TYPE).count()
     if unmapped:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Func, Q
+from django.db.models import Func, Q, QuerySet
 
 from checkout.kit import audit, clock
 from checkout.kit.actors import Actor
@@ -17,7 +17,6 @@ from checkout.kit.ids import uuid7
 from checkout.kit.models import AuditEntry, User
 from checkout.kit.money import Money
 from checkout.kit.statuses import advance
-from checkout.settings import policy
 from gateways.settlements import LineKind
 from ledger import selectors as books
 from ledger.models import (
@@ -37,12 +36,12 @@ from ledger.reconciliation.refusals import (
     DiscrepancyEnded,
     LineCannotBeMatched,
     ResolutionNotPossible,
-    SecondPersonNeeded,
-    TooManyAtOnce,
 )
 from ledger.reconciliation.resolutions import FACTS, IN_BULK, Closing, Plan, suggest
 from ledger.services.gateway_facts import DISPUTES, post_chargeback, rest_of
+from ledger.services.limits import require_not_too_many, require_one_person_may
 from ledger.services.recording import record_entries
+from ledger.services.releasing import released_by_settlement
 from ledger.statuses import DISCREPANCY, UNRESOLVED, DiscrepancyEvent, DiscrepancyStatus, FileStatus
 
 __all__ = ["carry", "comment", "match_by_hand", "preview", "preview_many", "resolve", "resolve_many", "suggest"]
@@ -85,10 +84,10 @@ def resolve(
     `entry` is what a refund was adopted by, already posted in this transaction. Refuses: DiscrepancyEnded,
     ResolutionNotPossible, SecondPersonNeeded, ReconciliationUnderWay, InsufficientBalance.
     """
-    discrepancy = _lock([discrepancy])[0]
+    discrepancy = lock_discrepancies([discrepancy])[0]
     plan = _plan(discrepancy, resolution, entry)
     if resolution not in FACTS and not has_second_person:
-        require_one_person_may(plan.value_minor, discrepancy.currency)
+        _require_one_person_may([(discrepancy, plan)], actor)
     _carry_out([(discrepancy, plan)], resolution=resolution, reason=reason, actor=actor, entry=entry)
     return discrepancy
 
@@ -110,11 +109,10 @@ def resolve_many(
     require_not_too_many(len(wanted))
     if resolution not in IN_BULK:
         raise ResolutionNotPossible("only write-offs, fees and what goes to suspense are posted in one go")
-    locked = _lock(wanted)
+    locked = lock_discrepancies(wanted)
     plans = [(discrepancy, _plan(discrepancy, resolution)) for discrepancy in locked]
     if not has_second_person:
-        for total in _totals(plans):
-            require_one_person_may(total.value_minor, total.currency)
+        _require_one_person_may(plans, actor)
     _carry_out(plans, resolution=resolution, reason=reason, actor=actor)
     return locked
 
@@ -122,7 +120,7 @@ def resolve_many(
 @transaction.atomic
 def preview(*, discrepancy: Discrepancy, resolution: str) -> Preview:
     """What resolving would do: it is done, looked at, and undone. Refuses: as `resolve`, but for the second person."""
-    discrepancy = _lock([discrepancy])[0]
+    discrepancy = lock_discrepancies([discrepancy])[0]
     began = uuid7()
     plan = _plan(discrepancy, resolution)
     _carry_out([(discrepancy, plan)], resolution=resolution, reason="", actor=Actor.task("preview"))
@@ -155,13 +153,18 @@ def match_by_hand(
     Refuses: LineCannotBeMatched, SecondPersonNeeded, ReconciliationUnderWay.
     """
     share_gateway(line.gateway_id, line.mode)
+    told = list(told_of(line, item).select_for_update(of=("self",)))
     line = SettlementLine.objects.select_for_update(of=("self",)).get(pk=line.pk)
     item = ClearingItem.objects.select_for_update(of=("self",)).select_related("entry").get(pk=item.pk)
-    _require_matchable(line, item)
+    require_matchable(line, item)
+    if not told:
+        raise LineCannotBeMatched("nobody has compared them yet")
     closing = Closing(line.currency, line, item)
+    if not has_second_person:
+        value = abs(closing.difference.amount_minor)
+        require_one_person_may({line.currency: value}, mode=line.mode, actor=actor)
+        max(told, key=lambda discrepancy: discrepancy.currency == line.currency).alone_minor = value
     is_fee = line.gross_minor == item.gross_minor
-    if not is_fee and not has_second_person:
-        require_one_person_may(abs(closing.difference.amount_minor), line.currency)
     resolution = Resolution.FEE_TRUE_UP if is_fee else Resolution.WRITE_OFF
     fact: GatewayFact = {
         "mode": line.mode,
@@ -169,10 +172,10 @@ def match_by_hand(
         "reference": f"stl_{line.pk}",
         "payment_reference": item.entry.payment_reference,
     }
-    record_entries(resolutions.posting(closing, resolution, fact))
-    (match,) = _close([closing], line.gateway_id, line.mode)
-    told = Discrepancy.objects.filter(Q(line=line) | Q(item=item), status__in=UNRESOLVED)
-    for discrepancy in told.select_for_update(of=("self",)):
+    drafts = resolutions.posting(closing, resolution, fact)
+    record_entries(drafts + _released([closing]))
+    (match,) = _close([closing])
+    for discrepancy in told:
         _end(discrepancy, Resolution.MATCH_BY_HAND, reason, actor)
         discrepancy.save()
         _audit(discrepancy, reason, actor, {"line": line.pk, "item": item.reference}).save()
@@ -185,7 +188,7 @@ def carry(*, discrepancy: Discrepancy, owner: User, reason: str, actor: Actor) -
 
     Refuses: DiscrepancyEnded, ResolutionNotPossible for a line of unknown kind, InvalidTransition.
     """
-    discrepancy = _lock([discrepancy])[0]
+    discrepancy = lock_discrepancies([discrepancy])[0]
     if discrepancy.kind == Kind.UNMAPPED_TYPE:
         raise ResolutionNotPossible("nobody can carry what nobody has told us the meaning of")
     before = {"status": discrepancy.status, "owner": discrepancy.owner and discrepancy.owner.public_id}
@@ -204,21 +207,28 @@ def comment(*, discrepancy: Discrepancy, text: str, actor: Actor) -> Discrepancy
     return DiscrepancyNote.objects.create(discrepancy=discrepancy, author=str(actor), text=text)
 
 
-def require_one_person_may(value_minor: int, currency: str) -> None:
-    """Refuse (SecondPersonNeeded) what is above the limit of one person."""
-    if value_minor > policy.RESOLUTION_LIMIT_MINOR:
-        limit = Money(policy.RESOLUTION_LIMIT_MINOR, currency)
-        raise SecondPersonNeeded(amount=Money(value_minor, currency), limit=limit)
+def told_of(line: SettlementLine, item: ClearingItem) -> QuerySet[Discrepancy]:
+    """What is unresolved of a line or an item, in order."""
+    return Discrepancy.objects.filter(Q(line=line) | Q(item=item), status__in=UNRESOLVED).order_by("pk")
 
 
-def require_not_too_many(count: int) -> None:
-    """Refuse (TooManyAtOnce) more than are resolved in one transaction."""
-    if count > policy.RESOLUTION_COUNT:
-        raise TooManyAtOnce(count=count, limit=policy.RESOLUTION_COUNT)
+def require_matchable(line: SettlementLine, item: ClearingItem) -> None:
+    """Refuse (LineCannotBeMatched) what can never be one movement, or is matched already."""
+    if line.match_id or item.match_id:
+        raise LineCannotBeMatched("one of them is matched already")
+    if (line.gateway_id, line.mode, line.currency) != (item.gateway_id, item.mode, item.currency):
+        raise LineCannotBeMatched("they are of different gateways, modes or currencies")
+    if line.file.status != FileStatus.IMPORTED:
+        raise LineCannotBeMatched("its file is not imported")
+    if line.kind == LineKind.PAYOUT:
+        raise LineCannotBeMatched("a payout is no movement")
 
 
-def _lock(discrepancies: list[Discrepancy]) -> list[Discrepancy]:
-    """The discrepancies as they are now, locked in their order, with what they are about. Refuses: DiscrepancyEnded."""
+def lock_discrepancies(discrepancies: Sequence[Discrepancy]) -> list[Discrepancy]:
+    """The discrepancies as they are now, locked in their order, with what they are about; no file is matched meanwhile.
+
+    Refuses: DiscrepancyEnded, ReconciliationUnderWay.
+    """
     for gateway_id, mode in sorted({(row.gateway_id, row.mode) for row in discrepancies}, key=str):
         share_gateway(gateway_id, mode)
     if any(row.batch_id or row.bank_line_id for row in discrepancies):
@@ -241,6 +251,15 @@ def _plan(discrepancy: Discrepancy, resolution: str, entry: JournalEntry | None 
     return resolutions.plan(discrepancy, resolution)
 
 
+def _require_one_person_may(plans: Sequence[tuple[Discrepancy, Plan]], actor: Actor) -> None:
+    """Refuse (SecondPersonNeeded) what is more than one person explains; else keep that one person explained it."""
+    for mode in sorted({discrepancy.mode for discrepancy, _ in plans}):
+        values = {total.currency: total.value_minor for total in _totals([row for row in plans if row[0].mode == mode])}
+        require_one_person_may(values, mode=mode, actor=actor)
+    for discrepancy, plan in plans:
+        discrepancy.alone_minor = plan.value_minor
+
+
 def _totals(plans: Sequence[tuple[Discrepancy, Plan]]) -> list[Total]:
     sums: dict[str, list[int]] = {}
     for discrepancy, plan in plans:
@@ -260,7 +279,6 @@ def _carry_out(
     entry: JournalEntry | None = None,
 ) -> None:
     """Close the sides, end the discrepancies, and post. Expects them to be locked."""
-    gateway_id, mode = plans[0][0].gateway_id, plans[0][0].mode
     if resolution == Resolution.CHARGEBACK:
         entry = post_chargeback(plans[0][0])
     if entry is not None:
@@ -268,7 +286,10 @@ def _carry_out(
     drafts = [draft for _, plan in plans for draft in plan.drafts]
     for start in range(0, len(drafts), _DRAFTS_AT_ONCE):
         record_entries(drafts[start : start + _DRAFTS_AT_ONCE])
-    _close([closing for _, plan in plans for closing in plan.closings], gateway_id, mode)
+    closings = [closing for _, plan in plans for closing in plan.closings]
+    if resolution != Resolution.REVERSE_OURS:
+        record_entries(_released(closings))
+    _close(closings)
     posted = _posted(drafts)
     for discrepancy, plan in plans:
         if entry is not None:
@@ -276,7 +297,7 @@ def _carry_out(
         elif plan.drafts:
             discrepancy.entry_id = posted[plan.drafts[0].kind, plan.drafts[0].reference]
         _end(discrepancy, resolution, reason, actor)
-    changed = ["status", "resolution", "entry", "ended_at", "ended_by", "end_reason"]
+    changed = ["status", "resolution", "entry", "alone_minor", "ended_at", "ended_by", "end_reason"]
     Discrepancy.objects.bulk_update([discrepancy for discrepancy, _ in plans], changed, batch_size=500)
     AuditEntry.objects.bulk_create(
         _audit(discrepancy, reason, actor, {"difference": discrepancy.difference_minor}) for discrepancy, _ in plans
@@ -302,13 +323,26 @@ def _audit(discrepancy: Discrepancy, reason: str, actor: Actor, about: dict[str,
     )
 
 
-def _close(closings: Sequence[Closing], gateway_id: Any, mode: str) -> list[Match]:
+def _released(closings: Sequence[Closing]) -> list[JournalDraft]:
+    """What merchants may use because these are closed."""
+    items: dict[tuple[Any, str], list[ClearingItem]] = {}
+    for closing in closings:
+        if closing.item:
+            items.setdefault((closing.item.gateway_id, closing.item.mode), []).append(closing.item)
+    return [
+        draft
+        for (gateway_id, mode), found in items.items()
+        for draft in released_by_settlement(gateway_id=gateway_id, mode=mode, items=found)
+    ]
+
+
+def _close(closings: Sequence[Closing]) -> list[Match]:
     """Take lines and items from what is open. Refuses: LineCannotBeMatched."""
     now = clock.now()
     matches = Match.objects.bulk_create(
         Match(
-            gateway_id=gateway_id,
-            mode=mode,
+            gateway_id=closing.side.gateway_id,
+            mode=closing.side.mode,
             currency=closing.currency,
             how=Match.How.BY_HAND,
             difference_minor=closing.difference.amount_minor,
@@ -336,17 +370,6 @@ def _posted(drafts: Sequence[JournalDraft]) -> dict[tuple[str, str], Any]:
     rows = JournalEntry.objects.filter(reference__in={draft.reference for draft in drafts})
     kinds = {draft.kind for draft in drafts}
     return {(kind, name): key for key, kind, name in rows.filter(kind__in=kinds).values_list("pk", "kind", "reference")}
-
-
-def _require_matchable(line: SettlementLine, item: ClearingItem) -> None:
-    if line.match_id or item.match_id:
-        raise LineCannotBeMatched("one of them is matched already")
-    if (line.gateway_id, line.mode, line.currency) != (item.gateway_id, item.mode, item.currency):
-        raise LineCannotBeMatched("they are of different gateways, modes or currencies")
-    if line.file.status != FileStatus.IMPORTED:
-        raise LineCannotBeMatched("its file is not imported")
-    if line.kind == LineKind.PAYOUT:
-        raise LineCannotBeMatched("a payout is no movement")
 
 
 def _as_draft(entry: JournalEntry) -> JournalDraft:

@@ -21,6 +21,7 @@ from ledger.reconciliation.locks import be_patient, lock_whole_gateway
 from ledger.reconciliation.reasons import find_reasons
 from ledger.reconciliation.reporting import Changes, report, report_payouts
 from ledger.services.recording import record_entries
+from ledger.services.releasing import released_by_settlement
 from ledger.statuses import FileStatus
 
 _DRAFTS_AT_ONCE = 1_000
@@ -66,12 +67,13 @@ def reconcile(*, gateway: Gateway, mode: str, actor: Actor, until: date | None =
     changes = report(values, now=now, actor=str(actor))
     payouts = report_payouts(mode=mode, today=today, now=now, gateway_id=gateway.pk)
     done = Reconciled(matched, changes._replace(opened=changes.opened + payouts))
-    _post_rounding(gateway, mode)
     gateway_services.note_observed_fees(gateway=gateway, on=now.date(), charged=passes.charges())
     files.filter(pk__in=new_files).update(reconciled_at=now)
     if done.changed_anything:
         after = {"matched": matched, **done.changes._asdict()}
         audit.record(actor=actor, verb="gateway.reconcile", obj=gateway, after=after)
+    _post_rounding(gateway, mode)
+    record_entries(released_by_settlement(gateway_id=gateway.pk, mode=mode))
     return done
 
 

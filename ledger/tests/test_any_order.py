@@ -215,9 +215,9 @@ def close_a_day(books: Books, data: st.DataObject) -> None:
     try:
         with transaction.atomic():
             services.lock_days(gateway_id=books.gateway.pk, mode="test", currency="USD", until=day)
-            ClosedDay.objects.create(
-                gateway=books.gateway, mode="test", currency="USD", on=day, closed_by="x", **dict.fromkeys(sums, 0)
-            )
+            figures = services.statement(gateway=books.gateway, mode="test", currency="USD", on=day)
+            kept = {name: getattr(figures, name) for name in sums}
+            ClosedDay.objects.create(gateway=books.gateway, mode="test", currency="USD", on=day, closed_by="x", **kept)
     except IntegrityError:
         return  # it is closed already
 

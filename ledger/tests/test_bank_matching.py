@@ -200,6 +200,16 @@ def test_a_credit_that_names_several_payouts_and_is_not_their_sum_posts_nothing(
     assert (told(), stands(settling)) == ([("bank_amount_differs", -1_00)], (1_00, 29_00))
 
 
+def test_a_credit_that_somebody_let_stand_is_not_reported_again(settling, paid, booked):
+    for net, reference in ((10_00, "payout-1"), (20_00, "payout-2")):
+        paid(net, reference)
+    booked(29_00, "payout-1 payout-2")
+    look()
+    resolve(discrepancy=Discrepancy.objects.get(), resolution="no_entry", reason="somebody else's", actor=ACTOR)
+    look()
+    assert (told(), stands(settling)) == ([], (30_00, 0))
+
+
 def test_what_is_no_payout_is_nobodys_concern(settling, paid, booked):
     paid(96_80, "payout-77")
     booked(12_34, "rent")

@@ -73,6 +73,12 @@ def test_what_is_told_of_a_closed_day_goes_to_the_next_open_one(close, tell):
 
 
 @pytest.mark.django_db
+def test_what_is_told_of_a_day_on_which_nothing_moved_stays_out_of_what_later_closed_days_began_with(close, tell):
+    close(days_ago(2))
+    assert tell(days_ago(4)) == days_ago(1)
+
+
+@pytest.mark.django_db
 def test_with_every_day_closed_it_is_today(close, tell):
     for count in (1, 2, 3):
         close(days_ago(count))

@@ -4,13 +4,15 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from checkout.kit import clock
 from checkout.kit.approvals import MakerCannotCheck
 from checkout.kit.models import AuditEntry
 from checkout.settings import policy
 from ledger.errors import DayNotOver
-from ledger.models import ClosedDay, Discrepancy, JournalEntry, SettlementFile
+from ledger.models import ClosedDay, Discrepancy, JournalEntry, LedgerSeal, SettlementFile
 from ledger.reconciliation.refusals import (
     DayAlreadyClosed,
     DayNotClosed,
@@ -18,13 +20,15 @@ from ledger.reconciliation.refusals import (
     EarlierDayOpen,
     FileMissing,
     FileNotReconciled,
+    NotCompared,
     UnmappedLines,
     UnresolvedDiscrepancies,
 )
 from ledger.reconciliation.statements import days_not_closed, first_open_day, statement
-from ledger.services import APPROVED, approve_reopen, close_day, request_reopen
-from ledger.services.discrepancies import carry, resolve
+from ledger.services import APPROVED, approve_reopen, close_day, request_reopen, seal, summarize
+from ledger.services.discrepancies import carry, match_by_hand, resolve
 from ledger.tests.settling import ACTOR, Settling, day, line, payout
+from ledger.verification import verify_ledger
 
 pytestmark = pytest.mark.django_db
 
@@ -162,6 +166,43 @@ def test_loose_ends_keep_a_day_open_until_somebody_explains_or_carries_them(sett
     assert settling.told() == {"missing_at_gateway": 1, "timing": 1}
 
 
+def test_theirs_in_another_currency_is_a_loose_end_of_that_currency_too(settling, acme, django_user_model):
+    acme.currencies = ["USD", "EUR"]
+    acme.save()
+    settling.charge("a", 50_00, 0, ago=3)
+    settling.settle(line("charge", "ch_a", "att_a", 46_00, 0, currency="EUR", ago=3))
+    about = {"gateway": settling.gateway, "mode": "test", "currency": "EUR", "on": day(3), "actor": ACTOR}
+    with pytest.raises(UnresolvedDiscrepancies):
+        close_day(**about)
+    owner = django_user_model.objects.create(username="olivia")
+    carry(discrepancy=settling.the("currency_differs"), owner=owner, reason="", actor=ACTOR)
+    assert close_day(**about).carried_count == 1
+
+
+def test_what_came_since_files_were_matched_keeps_its_day_open(settling):
+    settling.charge("a", ago=9)
+    settling.settle(line("charge", "ch_a", "att_a", 100_00, 3_20, ago=9), line("fee", "fe_1", "", -1, ago=8))
+    settling.charge("late", ago=9)
+    with pytest.raises(NotCompared) as refused:
+        close(settling, 9)
+    assert refused.value.count == 1
+    settling.settle()
+    assert settling.told()["missing_at_gateway"] == 1
+    with pytest.raises(UnresolvedDiscrepancies):
+        close(settling, 9)
+
+
+def test_what_is_left_of_a_pair_that_was_matched_otherwise_by_hand_keeps_its_day_open(settling):
+    item = settling.charge("a", ago=3)
+    settling.settle(line("charge", "ch_a", "", 99_00, 3_20, ago=3), line("charge", "typo", "", 100_00, 3_20, ago=3))
+    match_by_hand(line=settling.the("missing_in_ledger").line, item=item, reason="", actor=ACTOR)
+    assert settling.told() == {}
+    with pytest.raises(NotCompared):
+        close(settling, 3)
+    settling.settle()
+    assert settling.told() == {"duplicate_at_gateway": 1}
+
+
 def test_a_day_that_does_not_tie_out_stays_open(settling, tamper):
     settling.charge("a", ago=3)
     settling.settle(line("charge", "ch_a", "att_a", 100_00, 3_20, ago=3))
@@ -209,6 +250,46 @@ def test_a_day_is_opened_again_by_two_people_the_latest_first(settling, django_u
     assert AuditEntry.objects.get(verb="day.reopen").reason == "a wrong entry"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_is_carried_and_what_is_sealed_outlasts_opening_a_day_again(settling, django_user_model):
+    maker, checker = (django_user_model.objects.create(username=name) for name in ("olivia", "peter"))
+    settling.charge("a", ago=9)
+    settling.settle(line("charge", "ch_b", "", 100_00, 3_20, ago=9), payout(96_80, ago=8))
+    for told in list(Discrepancy.objects.filter(status="open")):
+        carry(discrepancy=told, owner=maker, reason="asked them", actor=ACTOR)
+    closed = close(settling, 9)
+    seal()
+    summarize()
+    assert (closed.carried_count, closed.closing_minor) == (2, 96_80)
+
+    approval = request_reopen(day=closed, reason="a late refund", maker=maker, actor=ACTOR)
+    approve_reopen(approval=approval, checker=checker, actor=ACTOR)
+    assert set(Discrepancy.objects.values_list("status", "owner__username")) == {("carried", "olivia")}
+    assert LedgerSeal.objects.count() == 1
+    settling.given_back("late", 10_00, ago=9)
+    settling.settle(
+        line("refund", "re_late", "att_late", -10_00, ago=9, batch="batch-2"), payout(-10_00, ago=8, batch="batch-2")
+    )
+    again = close(settling, 9)
+    assert (again.carried_count, again.opening_minor, again.closing_minor) == (2, 0, 86_80)
+    assert [row.closing_minor for row in ClosedDay.objects.order_by("id")] == [96_80, 86_80]
+    summarize()
+    assert [finding.name for finding in verify_ledger() if not finding.is_green] == []
+
+
+def test_a_day_is_not_opened_again_while_somebody_closes_the_next(settling, django_user_model):
+    maker, checker = (django_user_model.objects.create(username=name) for name in ("olivia", "peter"))
+    settling.charge("a", ago=3)
+    settling.settle(line("charge", "ch_a", "", 100_00, 3_20, ago=3))
+    approval = request_reopen(day=close(settling, 3), reason="", maker=maker, actor=ACTOR)
+    with CaptureQueriesContext(connection) as asked:
+        approve_reopen(approval=approval, checker=checker, actor=ACTOR)
+    statements = [query["sql"] for query in asked]
+    locked = next(place for place, sql in enumerate(statements) if "ledger_days_lock" in sql)
+    looked = max(place for place, sql in enumerate(statements) if "ledger_closedday" in sql and "SELECT" in sql)
+    assert locked < looked
+
+
 def test_the_command_closes_what_can_be_closed_and_says_why_it_stops(settling, capsys):
     settling.charge("a", ago=4)
     settling.charge("b", ago=3)
@@ -218,8 +299,7 @@ def test_the_command_closes_what_can_be_closed_and_says_why_it_stops(settling, c
         call_command("close_day", "acme", "USD")
     assert f"{day(4)}" in capsys.readouterr().out
     assert ClosedDay.objects.get().on == day(4)
-    Discrepancy.objects.update(status="resolved")
+    resolve(discrepancy=settling.the("amount_differs"), resolution="write_off", reason="", actor=ACTOR)
     settling.settle(line("charge", "ch_c", "", 100_00, 3_20, ago=2, batch="batch-2"))
-    Discrepancy.objects.update(status="resolved")
     call_command("close_day", "acme", "USD", "--until", str(clock.now().date() - timedelta(days=2)))
     assert ClosedDay.objects.count() == 3

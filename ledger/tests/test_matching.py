@@ -122,7 +122,7 @@ def test_a_line_of_another_gateway_or_mode_is_never_taken(settling, ana):
         currencies=["USD"],
     )
     settling.charge("a", ago=5)
-    Settling(other, ana).settle(line("charge", "ch_a", "att_a", 100_00, 3_20))
+    Settling(other, ana).settle(line("charge", "ch_a", "", 100_00, 3_20))
     assert (settling.told(), ways()) == ({"missing_in_ledger": 1}, {})
 
 

@@ -11,7 +11,16 @@ from django.db import IntegrityError, connection, transaction
 
 from checkout.settings import policy
 from ledger import recipes, seals
-from ledger.models import AccountBalance, AccountDay, AccountSnapshot, ClearingItem, JournalEntry, LedgerSeal
+from ledger.models import (
+    AccountBalance,
+    AccountDay,
+    AccountSnapshot,
+    ClearingItem,
+    ClosedDay,
+    JournalEntry,
+    LedgerSeal,
+    Match,
+)
 from ledger.services import reserve_refund, seal, summarize
 from ledger.verification import Finding, verify_ledger
 
@@ -45,7 +54,7 @@ def red() -> dict[str, Finding]:
 def test_untouched_books_are_green(books) -> None:
     findings = verify_ledger()
     assert red() == {}
-    assert [finding.checked for finding in findings] == [3, 10, 20, 3, 6, 8, 5]
+    assert [finding.checked for finding in findings] == [3, 10, 20, 3, 6, 8, 5, 0, 0]
 
 
 def test_each_day_has_a_seal_that_continues_the_one_before(books) -> None:
@@ -153,6 +162,62 @@ def test_a_removed_seal_is_found(books, tamper) -> None:
     assert red()["Seals"].samples[0].endswith("does not continue the one before it")
 
 
+def test_the_last_seals_cannot_be_removed_from_what_they_covered(books, tamper) -> None:
+    tamper("DELETE FROM ledger_ledgerseal WHERE begins_at IS NOT NULL")
+    assert "2 entries of before" in red()["Seals"].samples[0]  # what was recorded two days ago
+    tamper("DELETE FROM ledger_ledgerseal")
+    assert "4 entries of before" in red()["Seals"].samples[0]
+
+
+def test_an_end_removed_with_all_that_it_covered_is_found_by_whoever_kept_its_seal(books, tamper) -> None:
+    last = LedgerSeal.objects.order_by("ends_at").last()
+    kept = bytes(last.seal_hash).hex()
+    assert told("--seal", kept)[0] == 0
+    tamper("DELETE FROM ledger_ledgerseal WHERE id = %s", last.pk)
+    assert "Seals" not in red()
+    code, text = told("--seal", kept)
+    assert code == 1
+    assert f"the seal {kept} is not there any more" in text
+
+
+def test_a_closed_day_whose_sums_no_longer_hold_is_named(books, acme) -> None:
+    today = datetime.now(UTC).date()
+    first = JournalEntry.objects.order_by("id").first()
+    sums = dict.fromkeys(("movement_minor", "matched_minor", "file_minor", "exceptions_minor"), 0)
+    about = {"gateway": acme, "mode": "test", "currency": "USD", "closed_by": "test", **sums}
+    assert first.occurred_on == today
+    ClosedDay.objects.create(on=today - timedelta(days=1), opening_minor=0, closing_minor=0, **about)
+    day = ClosedDay.objects.create(on=today, opening_minor=0, closing_minor=62_00, **about)
+    assert red() == {}
+    ClosedDay.objects.filter(pk=day.pk).update(opening_minor=1, closing_minor=2)
+    assert red()["Closed"].samples == [
+        f"{today} of acme test USD was closed with 1 at its beginning and has postings of 0",
+        f"{today} of acme test USD was closed with 2 at its end and has postings of 6200",
+    ]
+
+
+def test_a_match_that_does_not_say_what_its_sides_differ_by_is_named(books, acme, tamper) -> None:
+    def match(mode: str = "test", difference: int = 0) -> Match:
+        return Match.objects.create(
+            gateway=acme,
+            mode=mode,
+            currency="USD",
+            how="exact",
+            difference_minor=difference,
+            matched_at=datetime.now(UTC),
+        )
+
+    items = list(ClearingItem.objects.order_by("entry_id"))
+    right, wrong, elsewhere, empty = match("test", -10_00), match(), match("live", -30_00), match()
+    for item, found in zip(items, (right, wrong, elsewhere), strict=False):
+        ClearingItem.objects.filter(pk=item.pk).update(match=found)
+    assert red()["Matches"].samples == [
+        f"match {wrong.pk} says 0, and its sides differ by -2000",
+        f"match {elsewhere.pk} is of another gateway, mode or currency than its sides",
+        f"match {empty.pk} has neither a line nor an item",
+    ]
+
+
 def test_a_seal_made_again_after_a_change_breaks_the_next_one(books, tamper) -> None:
     """Whoever changes an old entry has to make every later seal again; the last one is known elsewhere."""
     tamper(ENTRY.format("reference = 'att_7'"))
@@ -252,7 +317,7 @@ def test_the_command_says_that_all_is_well_and_until_when(books) -> None:
     code, text = told()
     last = LedgerSeal.objects.order_by("ends_at").last()
     assert code == 0
-    assert text.count("holds") == 7
+    assert text.count("holds") == 9
     assert bytes(last.seal_hash).hex() in text.splitlines()[-1]
 
 

@@ -18,6 +18,7 @@ from django.core.management import call_command
 from django.db.models import Count, F, Max, Sum
 
 from checkout.kit.ids import parse_public_id
+from gateways.models import Gateway
 from ledger.chart import AccountKind
 from ledger.models import AccountBalance, JournalEntry, Posting
 from ledger.selectors import trial_balance
@@ -26,6 +27,7 @@ from payments.models import Attempt, AuditRun, Payment, Refund
 from payments.statuses import IN_FLIGHT, AttemptStatus, RefundStatus, Status
 from tests.chaos.history import answered
 from tests.chaos.load import Shop
+from tests.owed import ours_less_theirs
 
 _NOT_FROZEN = (202, 409, 429)
 _MODE = "test"
@@ -96,12 +98,9 @@ class Judge:
 
     def _judge_ledger(self, verdict: Verdict, merchants: Sequence[Merchant]) -> None:
         sums: Counter[str] = Counter()
-        owed: Counter[tuple[str, str]] = Counter()
         for balance in trial_balance(mode=_MODE):
             account, amount = balance.account, balance.sum.amount_minor
             sums[account.currency] += amount
-            if account.kind in (AccountKind.GATEWAY_RECEIVABLE, AccountKind.GATEWAY_FEE):
-                owed[account.gateway.code, account.currency] += amount
             is_ours = account.merchant_id in {merchant.pk for merchant in merchants}
             if amount and (
                 account.kind == AccountKind.SUSPENSE or account.kind == AccountKind.REFUND_IN_FLIGHT and is_ours
@@ -111,13 +110,7 @@ class Judge:
                 )
         for currency, total in sums.items():
             self._differ(verdict, f"trial balance in {currency}", total)
-        with sqlite3.connect(f"file:{self._book}?mode=ro", uri=True) as book:
-            for code, currency, amount in book.execute(
-                "SELECT gateway, currency, sum(captured_minor - refunded_minor) FROM operation"
-                " WHERE kind = 'charge' GROUP BY gateway, currency"
-            ):
-                owed[code, currency] -= amount
-        for (code, currency), difference in owed.items():
+        for (code, currency), difference in ours_less_theirs(self._book, Gateway.objects.all()).items():
             self._differ(verdict, f"{code} in {currency}, ours less theirs", difference)
         running = AccountBalance.objects.annotate(total=Sum("account__postings__amount_minor", default=0))
         for row in running.exclude(balance_minor=F("total")):

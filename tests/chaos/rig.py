@@ -57,7 +57,7 @@ class Rig:
             simulator_config=folder / "simulator.json",
         )
         self.proxies = {code: Proxy(self.network, self.platform.ports[code]) for code in DIALECTS}
-        self.simulation = Simulation(self.platform.url_of("control"))
+        self.simulation = Simulation(self.platform.url_of("control"), self.book)
 
     @property
     def urls(self) -> list[str]:

@@ -178,7 +178,7 @@ def database(flows: Flows, django_db_blocker: Any) -> Iterator[None]:
 @pytest.fixture
 def simulation(flows: Flows) -> Iterator[Simulation]:
     """The platform's simulator; gateways that a test changed are well again after it."""
-    simulation = Simulation(flows.platform.url_of("control"))
+    simulation = Simulation(flows.platform.url_of("control"), flows.folder / "book.sqlite3")
     yield simulation
     simulation.calm()
 

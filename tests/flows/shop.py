@@ -15,11 +15,11 @@ import httpx
 from checkout.kit.ids import parse_public_id
 from checkout.kit.models import Alert
 from gateways.models import Gateway, Notice
-from ledger import chart
-from ledger.selectors import balance_of, trial_balance
+from ledger.selectors import trial_balance
 from merchants.models import Merchant
 from payments.models import Attempt, Evidence, Payment
 from payments.statuses import IN_FLIGHT, Operation
+from tests.owed import ours_less_theirs
 from tests.simulation import Simulation
 
 GOOD, DECLINED, PROCESSING_ERROR, CHALLENGED = (
@@ -153,11 +153,8 @@ class Shop:
         for balance in trial_balance(mode="test"):
             sums[balance.sum.currency] += balance.sum.amount_minor
         assert not any(sums.values()), f"the trial balance is {dict(sums)}"
-        for gateway in Gateway.objects.filter(code__in=self.codes):
-            accounts = (chart.gateway_receivable(gateway.pk), chart.gateway_fee(gateway.pk))
-            owed = sum(balance_of(account, mode="test", currency="EUR").amount_minor for account in accounts)
-            theirs = self.simulation.totals(gateway.code).get("EUR", {}).get("net_owed_minor", 0)
-            assert owed == theirs, f"{gateway.code} owes {theirs} by its own book and {owed} by our ledger"
+        differences = ours_less_theirs(self.simulation.book_file, Gateway.objects.filter(code__in=self.codes))
+        assert not any(differences.values()), f"gateways owe otherwise by their own books than by ours: {differences}"
 
     def story(self) -> str:
         """Everything about this shop's payments that helps to understand a failure."""

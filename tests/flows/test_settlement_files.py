@@ -4,13 +4,20 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from checkout.kit.actors import Actor
+from checkout.launch.processes import wait_for
 from gateways import client
 from gateways.models import Gateway
 from gateways.services import download_settlements
 from gateways.settlements import LineKind, SettlementLine, detect, read
-from ledger.models import ClearingItem
+from ledger.models import ClearingItem, Discrepancy, SettlementBatch, SettlementFile
+from ledger.models import SettlementLine as SettlementRow
+from ledger.reconciliation.content import pieces_of
+from ledger.services import fetch_files, import_due, import_to_end
 from tests.flows.shop import DECLINED, Shop
 from tests.simulation import Simulation
+
+ACTOR = Actor.command("test")
 
 Told = tuple[str, str, str, str, int, int]
 
@@ -44,7 +51,7 @@ def trade(shop: Shop, simulation: Simulation) -> None:
 def settled(gateway: Gateway) -> list[SettlementLine]:
     """What the files of a gateway say, read by us."""
     lines: list[SettlementLine] = []
-    for each in download_settlements(gateway, ()):
+    for each in download_settlements(gateway, ().__contains__):
         with each.path.open("rb") as stream:
             profile = detect(stream.read(65_536))
             stream.seek(0)
@@ -83,3 +90,37 @@ def test_every_line_is_one_that_we_expect_and_every_one_that_we_expect_is_there(
     assert len(ours) == 6
     (payout,) = [line for line in lines if line.kind is LineKind.PAYOUT]
     assert -payout.net_minor == sum(gross - fee for *_, gross, fee in ours)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "form"),
+    [("json", "checkout-1"), ("json", "stripe-itemized"), ("xml", "adyen-settlement-details")],
+)
+def test_what_a_gateway_offers_is_fetched_once_imported_and_matched_to_the_last_line(
+    open_shop: Callable[..., Shop], simulation: Simulation, dialect: str, form: str
+) -> None:
+    shop = open_shop(dialect)
+    simulation.change(shop.codes[0], settlement_format=form, fee_bps=290, fee_fixed_minor=30)
+    trade(shop, simulation)
+    issued = simulation.settle(shop.codes[0])
+    assert issued is not None
+    gateway = Gateway.objects.get(code=shop.codes[0])
+
+    fetch_files(actor=ACTOR)
+    fetch_files(actor=ACTOR)
+    file = import_to_end(SettlementFile.objects.get(gateway=gateway))
+    assert wait_for(lambda: reconciled(file), 60)
+
+    assert (file.status, file.source, file.name) == ("imported", "fetch", issued["name"])
+    assert b"".join(pieces_of(file.pk)) == simulation.settlement(gateway.code, file.name)
+    assert SettlementRow.objects.filter(gateway=gateway, match=None).exclude(kind="payout").count() == 0
+    assert ClearingItem.objects.filter(gateway=gateway, match=None).count() == 0
+    assert not Discrepancy.objects.filter(gateway=gateway).exclude(kind="missing_bank_credit").exists()
+    (batch,) = SettlementBatch.objects.filter(gateway=gateway)
+    assert batch.net_minor == batch.payout_minor
+
+
+def reconciled(file: SettlementFile) -> bool:
+    """Whether the lines of a file have been matched: by a worker, or now."""
+    import_due(actor=ACTOR)
+    return SettlementFile.objects.filter(pk=file.pk, reconciled_at__isnull=False).exists()

@@ -28,7 +28,9 @@ from payments import selectors, services
 from payments.models import Attempt, Payment
 from payments.services import PaymentOrder
 from payments.statuses import IN_FLIGHT, AttemptStatus, Operation
-from tests.failpoints.story import WORKER, check, pass_time
+from tests.failpoints.books import check
+from tests.failpoints.story import WORKER, pass_time
+from tests.owed import ours_less_theirs
 from tests.simulation import Simulation
 
 SHOP = Actor.key("sk_test_property")
@@ -56,6 +58,7 @@ class Lifecycle(RuleBasedStateMachine):
         super().__init__()
         self.payments: list[Payment] = []
         Gateway.objects.update(health_status="healthy", failure_count=0)
+        self.differed = ours_less_theirs(self.simulation.book_file, Gateway.objects.all())
 
     @rule(
         amount=st.integers(1, 99_99),
@@ -203,6 +206,7 @@ class Lifecycle(RuleBasedStateMachine):
                 break
         for payment in self.payments:
             check(payment, self.simulation)
+        assert ours_less_theirs(self.simulation.book_file, Gateway.objects.all()) == self.differed
 
     def _try(self, verb: Any, data: Any, **arguments: Any) -> None:
         payment = data.draw(st.sampled_from(self.payments))

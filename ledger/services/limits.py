@@ -1,0 +1,45 @@
+"""How much may one person decide alone? So much at once, and not by dividing it: so much within a day as well."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from django.db import connection
+from django.db.models import Sum
+
+from checkout.kit import clock
+from checkout.kit.actors import Actor
+from checkout.kit.money import Money
+from checkout.settings import policy
+from ledger.models import Discrepancy
+from ledger.reconciliation.refusals import SecondPersonNeeded, TooManyAtOnce
+
+_DAY = timedelta(days=1)
+
+
+def require_one_person_may(values: Mapping[str, int], *, mode: str, actor: Actor) -> None:
+    """Refuse (SecondPersonNeeded) to let somebody alone explain such values, in minor units by currency.
+
+    Until the end of this transaction the same person decides nothing else alone, so that no two deeds miss each other.
+    """
+    for currency, value in values.items():
+        _require(value, currency, policy.RESOLUTION_LIMIT_MINOR, "at once")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"decides alone {actor}"])
+    recent = Discrepancy.objects.filter(
+        ended_by=str(actor), ended_at__gt=clock.now() - _DAY, mode=mode, alone_minor__gt=0
+    )
+    before = dict(recent.order_by().values_list("currency").annotate(Sum("alone_minor")))
+    for currency, value in values.items():
+        if value:
+            _require(value + int(before.get(currency, 0)), currency, policy.RESOLUTION_DAY_LIMIT_MINOR, "within a day")
+
+
+def require_not_too_many(count: int) -> None:
+    """Refuse (TooManyAtOnce) more than are resolved in one transaction."""
+    if count > policy.RESOLUTION_COUNT:
+        raise TooManyAtOnce(count=count, limit=policy.RESOLUTION_COUNT)
+
+
+def _require(value: int, currency: str, limit: int, when: str) -> None:
+    if value > limit:
+        raise SecondPersonNeeded(amount=Money(value, currency), limit=Money(limit, currency), when=when)
