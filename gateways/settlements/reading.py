@@ -20,7 +20,7 @@ MOST_ERRORS = 1000
 
 # What may be a card number, however it is grouped or escaped; whether it is one is asked afterwards.
 _long_number = re.compile(
-    r"\d(?:(?:(?:\s|%[0-9A-Fa-f]{2}|\\(?:[bfnrt]|u[0-9A-Fa-f]{4})){1,6}|[-+.\u2010-\u2015\u2212])?\d){12}"
+    r"(?<!\d)\d(?:(?:[-+.\u2010-\u2015\u2212]|(?:\s|%[0-9A-Fa-f]{2}|\\(?:[bfnrt]|u[0-9A-Fa-f]{4})){1,6}+)?+\d){12}"
 ).search
 _BETWEEN_CELLS = "|"  # nothing that may stand in a number
 
