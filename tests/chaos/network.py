@@ -42,8 +42,8 @@ class Proxy:
         self._network = network
         self._upstream_port = upstream_port
         self._delay_seconds = 0.0
-        self._socket = _bound(0)
-        self.port: int = self._socket.getsockname()[1]
+        self._place = _bound(0)  # never listens: the port stays ours, and refuses, while nobody else does
+        self.port: int = self._place.getsockname()[1]
         self._server: asyncio.Server | None = None
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self.listen()
@@ -71,13 +71,12 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._connected, sock=self._socket)
+            self._server = await asyncio.start_server(self._connected, sock=_bound(self.port))
 
     async def _refuse(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
-            self._socket = _bound(self.port)  # bound without listening: refused, and nobody else can take it
             await self._reset()
 
     async def _reset(self) -> None:
@@ -113,6 +112,7 @@ class Proxy:
 def _bound(port: int) -> socket.socket:
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     bound.bind((LOOPBACK, port))
     bound.setblocking(False)
     return bound
