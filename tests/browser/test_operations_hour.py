@@ -39,6 +39,7 @@ def test_an_operations_hour(
 def finds_and_reads(olivia: Person, payment: Payment) -> None:
     """By pasting its id into the palette."""
     olivia.page.keyboard.press("Control+k")
+    expect(olivia.page.locator("#search-input-command")).to_be_focused()
     olivia.page.keyboard.type(payment.public_id)
     olivia.page.get_by_role("link", name=payment.public_id).first.click()
     olivia.see("120.00 EUR", "order-1042", "What happened", "Chosen: healthy", "debits and credits tie")
