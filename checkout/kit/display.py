@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model
 from django.urls import NoReverseMatch, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from checkout.kit import clock
@@ -25,6 +25,7 @@ _TONES = {
     "warn": "unknown requires_action unmatched warning late carried",
     "bad": "declined failed unhealthy down critical suspended disabled stopped revoked rejected red refused",
 }
+_AMOUNTS = {"amount", "difference", "value", "gross", "fee"}  # fields of documents that are in minor units
 TONES = {word: tone for tone, words in _TONES.items() for word in words.split()}
 
 
@@ -127,6 +128,27 @@ def code(text: str) -> SafeString | str:
 def document(value: Any) -> SafeString:
     """JSON, laid out to be read."""
     return format_html('<pre class="document">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def told(value: Any, currency: str = "") -> SafeString:
+    """A document as people read it: fields in words, our ids as links, amounts in major units of its `currency`."""
+    match value:
+        case dict():
+            currency = value.get("currency", currency)
+            facts = [
+                (words(name), _fact(name, fact, currency)) for name, fact in value.items() if fact not in ("", None)
+            ]
+            return format_html('<dl class="facts">{}</dl>', format_html_join("", "<dt>{}</dt><dd>{}</dd>", facts))
+        case list():
+            return format_html_join(" ", "{}", ((told(part, currency),) for part in value))
+        case str() if address := page_of_public_id(value):
+            return link(code(value), address)
+    return format_html("{}", value)
+
+
+def _fact(name: str, fact: Any, currency: str) -> SafeString:
+    is_amount = name in _AMOUNTS and isinstance(fact, int) and currency
+    return amount(Money(fact, currency)) if is_amount else told(fact, currency)
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -20,41 +20,6 @@ from ledger.models import ClearingItem, JournalEntry
 from ledger.recipes import JournalDraft
 from ledger.services.accounts import AccountName, open_accounts
 
-# An entry of a closed day goes to the next open one; only entries of days that are over have to ask.
-_INSERT = """
-WITH drafted AS (
-    SELECT * FROM json_to_recordset(%s) AS draft (
-        id uuid, kind text, reference text, mode text, merchant_id uuid, gateway_id uuid, gateway_reference text,
-        payment_reference text, body_hash bytea, occurred_on date, currencies text[],
-        item_kind text, gross_minor bigint, fee_minor bigint, clearing_reference text
-    )
-), filed AS (
-    INSERT INTO ledger_journalentry (id, kind, reference, mode, merchant_id, gateway_id, gateway_reference,
-                                     payment_reference, body_hash, occurred_on)
-    SELECT id, kind, reference, mode, merchant_id, gateway_id, gateway_reference, payment_reference, body_hash,
-        CASE WHEN gateway_id IS NOT NULL AND occurred_on < (now() AT TIME ZONE 'UTC')::date
-            THEN ledger_open_day(gateway_id, mode, currencies, occurred_on) ELSE occurred_on END
-    FROM drafted
-    ON CONFLICT (kind, reference) DO NOTHING
-    RETURNING id, occurred_on
-), posted AS (
-    INSERT INTO ledger_posting (entry_id, account_id, currency, amount_minor)
-    SELECT leg.entry_id, leg.account_id, leg.currency, leg.amount_minor
-    FROM ROWS FROM (
-        json_to_recordset(%s) AS (entry_id uuid, account_id bigint, currency text, amount_minor bigint)
-    ) WITH ORDINALITY AS leg (entry_id, account_id, currency, amount_minor, place)
-    JOIN filed ON filed.id = leg.entry_id
-    ORDER BY leg.place
-), expected AS (
-    INSERT INTO ledger_clearingitem (entry_id, gateway_id, mode, kind, currency, gross_minor, fee_minor,
-                                     gateway_reference, reference, occurred_on)
-    SELECT id, gateway_id, mode, item_kind, currencies[1], gross_minor, fee_minor, gateway_reference,
-        clearing_reference, filed.occurred_on
-    FROM drafted JOIN filed USING (id) WHERE item_kind IS NOT NULL
-)
-SELECT id FROM filed
-"""
-
 _MOVE = """
 WITH moves AS (
     SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[]) AS m (account_id, amount_minor, is_floored)
@@ -124,7 +89,7 @@ def _insert(entries: Sequence[tuple[UUID, JournalDraft]], account_ids: Mapping[A
         for leg in draft.postings
     ]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [json.dumps(rows), json.dumps(legs)])
+        cursor.execute("SELECT ledger_file_entries(%s, %s)", [json.dumps(rows), json.dumps(legs)])
         return {key for (key,) in cursor.fetchall()}
 
 

@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 from checkout.kit import approvals
 from checkout.kit.actors import Actor
 from checkout.kit.admin import PlainForm, ReadOnlyAdmin, Verb, VerbAdmin, VerbForm
-from checkout.kit.display import badge, code, document, link, page_of_public_id, words
+from checkout.kit.display import badge, code, link, page_of_public_id, told, words
 from checkout.kit.models import Approval, User
 from gateways.outcomes import Outcome
 from ledger.admin import legs_asked
@@ -193,7 +193,7 @@ class ApprovalAdmin(VerbAdmin, ReadOnlyAdmin):
 
     @display(description="asked for")
     def asked(self, approval: Approval) -> SafeString:
-        return document({name: value for name, value in approval.payload.items() if name != "legs"})  # shown above
+        return told({name: value for name, value in approval.payload.items() if name != "legs"})  # shown above
 
     @display(description="status")
     def status_badge(self, approval: Approval) -> SafeString:
