@@ -196,17 +196,18 @@ class Caller:
         return any(self.in_flight.values())
 
     def take(self, timeout_seconds: float) -> list[Answer]:
-        """The answers that are there, waiting for the first one as long as that; [] if none came."""
+        """The answers that are there, waiting for the first one as long as that; [] if none came, or none can."""
         answers: list[Answer] = []
         try:
-            while True:
+            while self.is_busy:
                 answer = self._answers.get(timeout=0 if answers else timeout_seconds)
                 if isinstance(answer, BaseException):
                     raise answer
                 self.in_flight[answer.call.account.id] -= 1
                 answers.append(answer)
         except queue.Empty:
-            return answers
+            pass
+        return answers
 
 
 def call_all(calls: Sequence[Call]) -> Iterator[Answer]:

@@ -2,8 +2,8 @@
 become another thing by the time somebody agrees, it is refused.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, TypedDict, Unpack
+from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
 
@@ -15,7 +15,6 @@ from checkout.kit.ids import parse_public_id
 from checkout.kit.models import Approval, User
 from checkout.kit.statuses import advance_where
 from ledger.models import ClearingItem, Discrepancy, Match, SettlementLine
-from ledger.reconciliation.refusals import LineCannotBeMatched
 from ledger.services.discrepancies import (
     Total,
     lock_discrepancies,
@@ -31,15 +30,6 @@ from ledger.statuses import DISCREPANCY, DiscrepancyEvent, DiscrepancyStatus
 
 RESOLVE = "discrepancy.resolve"
 MATCH = "discrepancy.match"
-
-
-class _Asked(TypedDict):
-    """Who asks, why, and on what ground."""
-
-    reason: str
-    evidence: str
-    maker: User
-    actor: Actor
 
 
 @durable("resolution.request")
@@ -58,8 +48,8 @@ def request_resolution(
     """
     require_not_too_many(len(discrepancies))
     locked = lock_discrepancies(discrepancies)
-    asked: _Asked = {"reason": reason, "evidence": evidence, "maker": maker, "actor": actor}
-    return _request(RESOLVE, locked, _payload(locked, resolution), **asked)
+    payload = _payload(locked, resolution)
+    return _request(RESOLVE, locked, payload, reason=reason, evidence=evidence, maker=maker, actor=actor)
 
 
 @durable("match.request")
@@ -71,11 +61,9 @@ def request_match(
     Refuses: LineCannotBeMatched, AlreadyRequested, ReconciliationUnderWay.
     """
     locked = lock_discrepancies(list(told_of(line, item)))
-    require_matchable(line, item)
-    if not locked:
-        raise LineCannotBeMatched("nobody has compared them yet")
-    asked: _Asked = {"reason": reason, "evidence": evidence, "maker": maker, "actor": actor}
-    return _request(MATCH, locked, _match_payload(locked, line, item), **asked)
+    require_matchable(line, item, locked)
+    payload = _match_payload(locked, line, item)
+    return _request(MATCH, locked, payload, reason=reason, evidence=evidence, maker=maker, actor=actor)
 
 
 @durable("match.approve")
@@ -123,33 +111,24 @@ def reject_resolution(*, approval: Approval, checker: User, reason: str, actor: 
     return approval
 
 
-def is_requested(discrepancy: Discrepancy) -> bool:
-    """Whether it waits for somebody's decision, alone or with others: not if nobody decided in time."""
-    return discrepancy.status == DiscrepancyStatus.REQUESTED and any(
-        discrepancy.public_id in payload["discrepancies"] for payload in _open_payloads()
-    )
+def is_requested(*discrepancies: Discrepancy) -> bool:
+    """Whether any of them waits for somebody's decision, alone or with others: not if nobody decided in time."""
+    names = {row.public_id for row in discrepancies if row.status == DiscrepancyStatus.REQUESTED}
+    if not names:
+        return False
+    payloads = Approval.objects.filter(
+        kind__in=(RESOLVE, MATCH), status=Approval.Status.REQUESTED, expires_at__gt=clock.now()
+    ).values_list("payload", flat=True)
+    return any(names.intersection(payload["discrepancies"]) for payload in payloads)
 
 
-def _request(kind: str, locked: Sequence[Discrepancy], payload: dict[str, Any], **asked: Unpack[_Asked]) -> Approval:
-    _require_not_requested(locked)
+def _request(kind: str, locked: Sequence[Discrepancy], payload: dict[str, Any], **asked: Any) -> Approval:
+    if is_requested(*locked):
+        raise AlreadyRequested()
     approval = approvals.request(kind=kind, obj=locked[0], payload=payload, **asked)
     _advance(locked, DiscrepancyEvent.REJECT)  # of an earlier request that nobody decided in time
     _advance(locked, DiscrepancyEvent.REQUEST)
     return approval
-
-
-def _require_not_requested(rows: Sequence[Discrepancy]) -> None:
-    """Refuse (AlreadyRequested) what waits for somebody's decision, alone or with others."""
-    wanted = {row.public_id for row in rows if row.status == DiscrepancyStatus.REQUESTED}
-    if wanted and any(wanted.intersection(payload["discrepancies"]) for payload in _open_payloads()):
-        raise AlreadyRequested()
-
-
-def _open_payloads() -> Iterable[dict[str, Any]]:
-    """What was asked for and waits for a decision."""
-    return Approval.objects.filter(
-        kind__in=(RESOLVE, MATCH), status=Approval.Status.REQUESTED, expires_at__gt=clock.now()
-    ).values_list("payload", flat=True)
 
 
 def _match_payload(rows: Sequence[Discrepancy], line: SettlementLine, item: ClearingItem) -> dict[str, Any]:

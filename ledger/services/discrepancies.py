@@ -156,9 +156,7 @@ def match_by_hand(
     told = list(told_of(line, item).select_for_update(of=("self",)))
     line = SettlementLine.objects.select_for_update(of=("self",)).get(pk=line.pk)
     item = ClearingItem.objects.select_for_update(of=("self",)).select_related("entry").get(pk=item.pk)
-    require_matchable(line, item)
-    if not told:
-        raise LineCannotBeMatched("nobody has compared them yet")
+    require_matchable(line, item, told)
     closing = Closing(line.currency, line, item)
     if not has_second_person:
         value = abs(closing.difference.amount_minor)
@@ -212,8 +210,8 @@ def told_of(line: SettlementLine, item: ClearingItem) -> QuerySet[Discrepancy]:
     return Discrepancy.objects.filter(Q(line=line) | Q(item=item), status__in=UNRESOLVED).order_by("pk")
 
 
-def require_matchable(line: SettlementLine, item: ClearingItem) -> None:
-    """Refuse (LineCannotBeMatched) what can never be one movement, or is matched already."""
+def require_matchable(line: SettlementLine, item: ClearingItem, told: Sequence[Discrepancy]) -> None:
+    """Refuse (LineCannotBeMatched) what can never be one movement, is matched already, or of which nothing was told."""
     if line.match_id or item.match_id:
         raise LineCannotBeMatched("one of them is matched already")
     if (line.gateway_id, line.mode, line.currency) != (item.gateway_id, item.mode, item.currency):
@@ -222,6 +220,8 @@ def require_matchable(line: SettlementLine, item: ClearingItem) -> None:
         raise LineCannotBeMatched("its file is not imported")
     if line.kind == LineKind.PAYOUT:
         raise LineCannotBeMatched("a payout is no movement")
+    if not told:
+        raise LineCannotBeMatched("nobody has compared them yet")
 
 
 def lock_discrepancies(discrepancies: Sequence[Discrepancy]) -> list[Discrepancy]:

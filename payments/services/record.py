@@ -226,14 +226,12 @@ class _Recorder:
         """
         attempt = self.attempt
         attempt.next_action_at = None
-        if attempt.status == AttemptStatus.SUCCEEDED and (source, result.outcome) == (
-            Evidence.Source.CANCEL,
-            Outcome.SUCCEEDED,
-        ):
+        is_counted = attempt.status == AttemptStatus.SUCCEEDED
+        if is_counted and source == Evidence.Source.CANCEL and result.outcome is Outcome.SUCCEEDED:
             self._alert(
                 "success_called_off", f"{attempt.gateway.name} has canceled {attempt.reference}, which counted."
             )
-        if attempt.status == AttemptStatus.SUCCEEDED or source == Evidence.Source.CANCEL:
+        if is_counted or source == Evidence.Source.CANCEL:
             return
         if result.outcome is Outcome.SUCCEEDED:
             if attempt.reversals.exists():

@@ -63,7 +63,7 @@ def run_due(*, actor: Actor) -> int:
             log.warning("claims_no_more", error=type(error).__name__)
         if not claimed and not caller.is_busy:
             return recorded
-        for answer in caller.take(policy.CLAIM_AGAIN_SECONDS) if caller.is_busy else ():
+        for answer in caller.take(policy.CLAIM_AGAIN_SECONDS):
             _record(answer, actor)
             recorded += 1
 

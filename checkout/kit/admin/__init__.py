@@ -1,6 +1,6 @@
 """How do people see and ask? What the desk's pages are made of, and the pages of people, audit and alerts."""
 
-from checkout.kit.admin import people
+from checkout.kit.admin import audit, people
 from checkout.kit.admin.configuration import CodesField, ConfigurationAdmin, DeskForm, ReasonedForm
 from checkout.kit.admin.lists import DeskAdmin, ReadOnlyAdmin
 from checkout.kit.admin.verbs import (
@@ -29,5 +29,6 @@ __all__ = [
     "VerbAdmin",
     "VerbForm",
     "actor_of",
+    "audit",
     "people",
 ]

@@ -124,7 +124,8 @@ class Verb:
 
     `act` gets the object, the actor and the form's data, calls one verb and returns what to say: a sentence, or a page
     to show at once. `is_offered` is whether the object's status allows it, `consequence` what will happen, `preview`
-    what would be posted: accounts and amounts, debit positive.
+    what would be posted: accounts and amounts, debit positive; `needs_fresh_code` whether the object with the form's data
+    asks for a one-time code of the last minutes.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Verb:
     is_grave: bool = False
     result_template: str = ""
     preview: Callable[[Any], Sequence[tuple[str, Money]]] = lambda obj: ()
+    needs_fresh_code: Callable[[Any, dict[str, Any]], bool] = lambda obj, data: False
 
 
 class VerbAdmin(DeskAdmin):
