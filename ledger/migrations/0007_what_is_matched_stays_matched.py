@@ -4,7 +4,7 @@ from django.db import migrations
 
 from checkout.kit.append_only import append_only
 
-# Per row, but the condition is looked at before anything is called: it costs nothing where rows are matched first.
+# Per row; the condition is looked at before anything is called.
 STAYS_MATCHED = """
 CREATE FUNCTION ledger_stays_matched() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
