@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from bench.database import database
+from bench.database import database, make_gateway
 
 DAYS = 90
 MERCHANTS = 200
@@ -64,22 +64,13 @@ SET session_replication_role = origin;
 
 def build(connection: Any, postings: int) -> None:
     """Make merchants, gateways, and that many postings."""
-    from gateways.models import Gateway
     from merchants.models import Merchant
 
     Merchant.objects.bulk_create(
         Merchant(name=f"Merchant {number}", country="DE", default_currency="EUR") for number in range(MERCHANTS)
     )
     for code in ("east", "north", "south"):
-        Gateway.objects.create(
-            code=code,
-            name=code.title(),
-            adapter="simulator_json",
-            mode="live",
-            data_format="json",
-            base_url="http://127.0.0.1:1",
-            currencies=["EUR", "USD", "GBP", "JPY"],
-        )
+        make_gateway(code=code, mode="live", currencies=("EUR", "USD", "GBP", "JPY"))
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0; SET work_mem = '256MB'")
         cursor.execute(_BUILD, {"days": DAYS, "merchants": MERCHANTS, "count": postings // 4})

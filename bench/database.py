@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,3 +26,18 @@ def database() -> Iterator[Any]:
 
         call_command("migrate", verbosity=0)
         yield connection
+
+
+def make_gateway(*, code: str = "north", mode: str = "test", currencies: Sequence[str] = ("EUR", "USD")) -> Any:
+    """A gateway that rows can belong to; nobody answers at its address."""
+    from gateways.models import Gateway
+
+    return Gateway.objects.create(
+        code=code,
+        name=code.title(),
+        adapter="simulator_json",
+        mode=mode,
+        data_format="json",
+        base_url="http://127.0.0.1:1",
+        currencies=list(currencies),
+    )

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.database import database
+from bench.database import database, make_gateway
 from checkout.launch import binaries
 from checkout.launch.files import ROOT
 
@@ -168,17 +168,7 @@ def main() -> None:
         print(work(options.seconds, options.work))
         return
     with database(), tempfile.TemporaryDirectory() as folder:
-        from gateways.models import Gateway
-
-        Gateway.objects.create(
-            code="north",
-            name="North",
-            adapter="simulator_json",
-            mode="test",
-            data_format="json",
-            base_url="http://127.0.0.1:1",
-            currencies=["EUR"],
-        )
+        make_gateway()
         path = Path(folder, "posting.sql")
         path.write_text(script())
         install_hordak()

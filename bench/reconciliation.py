@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.database import database
+from bench.database import database, make_gateway
 
 # In every thousand movements one of each; the rest agree. What each must come to is in `_EXPECTED`.
 PLANTED = {
@@ -150,17 +150,7 @@ GROUP BY told.kind
 
 def build(connection: Any, count: int, path: Path) -> Any:
     """Make a gateway, its items and its file; returns the gateway."""
-    from gateways.models import Gateway
-
-    gateway = Gateway.objects.create(
-        code="north",
-        name="North",
-        adapter="simulator_json",
-        mode="test",
-        data_format="json",
-        base_url="http://127.0.0.1:1",
-        currencies=["USD", "EUR"],
-    )
+    gateway = make_gateway()
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
         build_sql = _BUILD.format(planted=tuple(PLANTED), days=_DAYS)
