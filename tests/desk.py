@@ -10,21 +10,50 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django_otp import DEVICE_ID_SESSION_KEY
 
+from checkout.kit import clock
+from checkout.kit.access.codes import code_at, current_step
+from checkout.kit.access.models import Authenticator
 from checkout.kit.models import User
+from checkout.kit.roles import ROLES
+from checkout.settings import policy
 
-EVERYBODY = ["administrator", "Operations", "Finance", "Read-only"]
+EVERYBODY = ["administrator", *ROLES]
 
 
-def at_desk(role: str = "administrator") -> Client:
-    """A browser in which somebody with a role is logged in; an administrator may do everything."""
+def at_desk(role: str = "administrator", *, is_fresh: bool = True) -> Client:
+    """A browser in which somebody with a role is logged in; the small-lettered administrator may do everything.
+
+    They gave a code just now; with `is_fresh=False` that was a while ago.
+    """
     is_administrator = role == "administrator"
     user = User.objects.create_user(f"a {role}", is_staff=True, is_superuser=is_administrator)
     if not is_administrator:
         user.groups.add(Group.objects.get(name=role))
+    return browser_of(user, is_fresh=is_fresh)
+
+
+def browser_of(user: User, *, is_fresh: bool = True) -> Client:
+    """A browser in which this person is logged in, with a code."""
+    authenticator = app_of(user)
     browser = Client()
     browser.force_login(user)
+    session = browser.session
+    given_at = clock.seconds_from_now(0 if is_fresh else -policy.FRESH_CODE_SECONDS)
+    session.update({DEVICE_ID_SESSION_KEY: authenticator.persistent_id, "code_given_at": int(given_at.timestamp())})
+    session.save()
     return browser
+
+
+def app_of(user: User) -> Authenticator:
+    """The authenticator app of somebody, who has set up one by now."""
+    return Authenticator.objects.get_or_create(user=user, confirmed=True)[0]
+
+
+def code_of(user: User) -> str:
+    """What that app shows now."""
+    return code_at(app_of(user).key, current_step())
 
 
 def fields_of(html: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`python -m checkout.launch run | test | demo | manage | alone | secrets`; what is run gets what follows `--`."""
+"""`python -m checkout.launch run | test | demo | code | manage | alone | secrets`; what follows `--` is passed on."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from checkout.launch import keys
 from checkout.launch.alone import alone
+from checkout.launch.codes import codes
 from checkout.launch.demo import demo
 from checkout.launch.errors import LaunchError
 from checkout.launch.run import run
@@ -21,11 +22,12 @@ def main() -> int:
     tests = commands.add_parser("test", help="run pytest against a private PostgreSQL and Redis")
     tests.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="for pytest, after --")
     stories = commands.add_parser("demo", help="tell a story of payments on the platform that runs")
+    apps = commands.add_parser("code", help="print the one-time codes of the demo's people on the platform that runs")
     management = commands.add_parser("manage", help="run a management command on the platform that runs")
     management.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="for manage.py, after --")
     single = commands.add_parser("alone", help="run a management command on a private database, thrown away afterwards")
     single.add_argument("arguments", nargs="+", metavar="ARGUMENT", help="for manage.py, after --")
-    for command in (stories, management):
+    for command in (stories, apps, management):
         command.add_argument("--run-file", type=Path, default=RUN_FILE, help="where the platform says what it is")
     commands.add_parser("secrets", help="print new secrets in the form of a .env file")
     arguments = parser.parse_args()
@@ -38,6 +40,8 @@ def main() -> int:
             return alone(arguments.arguments)
         elif arguments.command == "demo":
             return demo(Running(arguments.run_file))
+        elif arguments.command == "code":
+            return codes(Running(arguments.run_file))
         elif arguments.command == "manage":
             return Running(arguments.run_file).manage(arguments.arguments).returncode
         else:

@@ -139,6 +139,7 @@ def _seed(platform: Platform) -> None:
         "api_key": platform.keyring.get("DEMO_API_KEY"),
         "admin_username": administrator["username"],
         "admin_password": administrator["password"],
+        "admin_secret": administrator["secret"],
         "logins": logins,
     }
 
@@ -191,7 +192,7 @@ def _show(platform: Platform, first_payment: str | None, seconds: float) -> None
         f"  API documentation   {facts['docs_url']}",
         f"  Gateway simulator   {platform.url_of('control')}",
         "",
-        f"  {dim}Log in as{plain}",
+        f"  {dim}Log in as{plain}                              {dim}and a code: make code{plain}",
         *(f"  {role:<18}  {login['username']:<18}  {login['password']}" for role, login in facts["logins"].items()),
         "",
     ]

@@ -32,6 +32,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 PUBLIC_URL = env("PUBLIC_URL", default="http://127.0.0.1:8000")
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 ENVIRONMENT_NAME = env("ENVIRONMENT_NAME", default="test")  # shown on every page of the desk
+PROXY_COUNT = env.int("PROXY_COUNT", default=0)  # proxies of ours in front, each of which adds to X-Forwarded-For
 
 # --- Applications -------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -49,7 +50,10 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_celery_beat",
     "simple_history",
+    "django_otp",
+    "axes",
     "checkout.kit",
+    "checkout.kit.access",
     "merchants",
     "gateways",
     "ledger",
@@ -59,6 +63,7 @@ AUTH_USER_MODEL = "kit.User"
 
 MIDDLEWARE = [
     "checkout.metrics.RequestTimer",
+    "checkout.kit.access.gate.ClientAddress",
     "checkout.api.requests.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -66,10 +71,14 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "checkout.kit.access.gate.Gate",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
+    "checkout.kit.acting.DeskActor",
     "csp.middleware.CSPMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "checkout.urls"
 WSGI_APPLICATION = "checkout.wsgi.application"
@@ -184,6 +193,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "forget sessions that are over": {
+        "task": "access.forget_sessions",
+        "schedule": 86_400.0,
+        "options": {"expires": 86_400},
+    },
     "sum up the ledger": {
         "task": "ledger.summarize",
         "schedule": policy.SUMMARIZE_SECONDS,
@@ -193,6 +207,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "ledger.seal",
         "schedule": policy.SEAL_SECONDS,
         "options": {"expires": policy.SEAL_SECONDS},
+    },
+    "seal the audit": {
+        "task": "kit.seal_audit",
+        "schedule": policy.AUDIT_SEAL_SECONDS,
+        "options": {"expires": policy.AUDIT_SEAL_SECONDS},
+    },
+    "verify the audit": {
+        "task": "kit.verify_audit",
+        "schedule": policy.AUDIT_VERIFY_SECONDS,
+        "options": {"expires": policy.AUDIT_VERIFY_SECONDS},
     },
     "import settlement files": {
         "task": "ledger.import_files",
@@ -276,8 +300,24 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-SESSION_COOKIE_AGE = 12 * 3600
+AUTHENTICATION_BACKENDS = ["checkout.kit.access.lockout.Passwords"]
+AXES_HANDLER = "checkout.kit.access.lockout.LockOut"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "ip_address"]
+AXES_FAILURE_LIMIT = policy.LOGIN_FAILURES
+AXES_COOLOFF_TIME = "checkout.kit.access.lockout.cool_off"
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # nobody is kept out for good by somebody who keeps trying
+AXES_RESET_ON_SUCCESS = True
+AXES_USERNAME_CALLABLE = "checkout.kit.access.lockout.name_of"
+AXES_LOCKOUT_CALLABLE = "checkout.kit.access.lockout.page"
+AXES_SENSITIVE_PARAMETERS = ["username", "password", "ip_address", "csrfmiddlewaretoken", "next"]
+AXES_ENABLE_ADMIN = False
+AXES_DISABLE_ACCESS_LOG = True  # the audit says who came in
+AXES_VERBOSE = False
+SESSION_COOKIE_AGE = policy.SESSION_SECONDS
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"  # a link in an e-mail of ours leads to the page, not to the login
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Strict"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 # The desk's own scripts need eval, its widgets set styles; nothing is loaded from or sent to anywhere else.
@@ -321,8 +361,13 @@ UNFOLD = {
             "950": "oklch(27% .065 258)",
         },
     },
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
+            {"title": "Two-factor", "link": reverse_lazy("admin:second_factor")},
+        ]
+    },
     "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "checkout.admin_site.navigation"},
-    "COMMAND": {"search_callback": "checkout.admin_site.search"},
 }
 
 # --- Language, time, static files ---------------------------------------------------------------------------------
@@ -366,5 +411,8 @@ LOGGING = {
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"django.server": {"handlers": ["stderr"], "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["stderr"], "propagate": False},
+        "axes": {"level": "WARNING"},  # what it does with its rows is no news
+    },
 }

@@ -53,14 +53,31 @@ AUDIT_OVERDUE_SECONDS = 300.0  # what is due for longer has been forgotten: the 
 AUDIT_DELIVERY_OVERDUE_SECONDS = 3600.0  # an endpoint may be slow for a while; after an hour it is we who are
 AUDIT_SAMPLE_COUNT = 5  # objects named for one broken invariant
 UNKNOWN_OLD_SECONDS = 900.0  # most unknown outcomes are known within minutes; an older one needs a person
+AUDIT_SEAL_SECONDS = 3600.0  # what is younger could be changed unseen by whoever rules the database
+AUDIT_SEAL_ENTRIES = 10_000  # of the audit in one seal, about: hashed in the blink of an eye, whatever there is in all
+AUDIT_VERIFY_SECONDS = 86_400.0  # the whole chain is hashed again: some ten seconds for a million entries
 HEARTBEAT_SECONDS = 5.0
 HEARTBEAT_OLD_SECONDS = 30.0  # a process that has not been heard for six beats is taken for dead
 HEARTBEAT_KEPT_SECONDS = 3600.0  # rows of processes that are gone
 METRICS_CACHE_SECONDS = 5.0  # of the figures that are read from the database
 METRICS_DAY_CACHE_SECONDS = 60.0  # of those over a whole day
 
-# --- Approvals
+# --- Approvals, and what needs none ---------------------------------------------------------------------------------
 APPROVAL_EXPIRY_SECONDS = 24 * 3600  # what nobody decided within a day must be asked for again
+# What one person may give back alone, by role: at once and within 24 hours, in units of the payment's currency. A
+# mistake or a theft of this size hurts and does not ruin; most refunds are of one order and need nobody else.
+REFUND_LIMITS = {
+    "Operations": (500, 2_000),
+    "Finance": (2_000, 10_000),
+    "Administrator": (5_000, 20_000),  # superusers too: nobody moves any amount alone
+}
+# How many units of a currency count as one of the limits above, where one buys next to nothing. Round numbers and no
+# exchange rates: what is not named here counts as itself.
+REFUND_LIMIT_MULTIPLES = {
+    **dict.fromkeys(("ALL", "AMD", "ARS", "HUF", "INR", "ISK", "JPY", "KES", "RSD", "RUB"), 100),
+    **dict.fromkeys(("CLP", "COP", "KRW", "NGN", "XAF", "XOF"), 500),
+    **dict.fromkeys(("IDR", "PYG", "UGX", "VND"), 10_000),
+}
 
 # --- Webhooks to merchants ----------------------------------------------------------------------------------------
 WEBHOOK_PATIENCE_SECONDS = 0.2  # one ring for all events that are written within it
@@ -84,6 +101,22 @@ WEBHOOK_EVENT_DAYS = 30  # events, and what became of them, are kept for so long
 # --- API keys -----------------------------------------------------------------------------------------------------
 KEY_CACHE_SECONDS = 1.0  # so a revocation holds within a second
 KEY_LAST_USED_RESOLUTION_SECONDS = 60
+
+# --- Access to the desk --------------------------------------------------------------------------------------------
+SESSION_IDLE_SECONDS = 1_800  # PCI DSS v4.0.1, 8.2.8, asks for 15 minutes where cards are shown; here none is
+SESSION_SECONDS = 12 * 3600  # however busy: a working day
+SESSION_TOUCH_SECONDS = 60  # so seldom is written down that somebody is still there
+SESSION_UNVERIFIED_SECONDS = 900  # from the password to the code, or to the app that is set up
+FRESH_CODE_SECONDS = 300  # what matters most asks for a code of the last five minutes
+CODE_STEP_SECONDS = 30  # RFC 6238: how long an app shows one code
+CODE_SLACK_STEPS = 1  # a phone's clock may be half a minute off, either way
+CODE_THROTTLE_SECONDS = 1  # the wait after a wrong code; it doubles with each further one
+CODE_FAILURES_TO_ALERT = 5  # wrong codes in a row after which a person is told
+ENROLMENT_SECONDS = 900  # a secret that was shown and not confirmed is replaced after this
+RECOVERY_CODES = 10
+LOGIN_FAILURES = 5  # of one name from one address; then nothing is looked at for LOCK_OUT_SECONDS
+LOGIN_FAILURES_PER_ADDRESS = 50  # of whatever names: an office shares an address, whoever tries names needs more
+LOCK_OUT_SECONDS = 900
 
 # --- Money of merchants -------------------------------------------------------------------------------------------
 REFUND_BEYOND_AVAILABLE = True  # the shortfall becomes what the merchant owes us, visibly
@@ -127,6 +160,17 @@ REPORT_SEND_SECONDS = 840  # one run of sending; a report that takes longer is n
 REPORT_SEND_LEASE_SECONDS = 900.0  # outlasts a run: a worker that took a report and died is followed after so long
 REPORT_SEND_RETRY_SECONDS = 300.0  # a mail server that refused is asked again
 REPORT_SEND_TICK_SECONDS = 60.0  # how often somebody looks which report is due
+
+# --- The desk: lists and queues -----------------------------------------------------------------------------------
+BULK_ROWS = 200  # done at once, one after the other: about as many as somebody can have looked at
+BULK_SECONDS = 15.0  # no further row is begun after it: below the server's 27 s
+SAVED_FILTERS = 20  # of one person for one list
+EXPORT_ROWS_AT_ONCE = 2_000  # read by one query
+EXPORT_QUERY_SECONDS = 20.0  # such a query of a filter that no index serves; somebody waits for the first
+EXPORTS_AT_ONCE = 2  # per web process: each keeps a thread, and a processor busy
+QUEUE_COUNT = 99  # counted for the badge of a queue; beyond it there are more
+STUCK_SECONDS = 900.0  # most payments are decided within seconds; after a quarter of an hour somebody should look
+DELIVERY_TRIES_TO_LOOK = 3  # a message that was refused so often may need somebody
 
 # --- Requests -----------------------------------------------------------------------------------------------------
 MAX_BODY_BYTES = 64 * 1024
