@@ -10,4 +10,7 @@ class KitConfig(AppConfig):
     verbose_name = "People and audit"
 
     def ready(self) -> None:
+        from checkout.kit.watched import watch_tables
+
+        post_migrate.connect(watch_tables, sender=self)
         post_migrate.connect(seed_roles, sender=self)

@@ -1,6 +1,11 @@
-"""Who did what, when and why? Written in the transaction of the deed itself."""
+"""Who did what, when and why? Written in the transaction of the deed itself.
+
+What nobody accounts for in this way, the database tells by itself (`checkout.kit.watching`).
+"""
 
 from typing import Any
+
+from django.contrib.auth.models import Group
 
 from checkout.kit.actors import Actor
 from checkout.kit.card_numbers import scrub
@@ -16,7 +21,7 @@ def record(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> AuditEntry:
-    """Append one audit entry about an object that has a public id; `before` and `after` hold no secrets.
+    """Append one audit entry about an object; `before` and `after` hold no secrets.
 
     Whoever gives a reason may forget that it is kept: what must not be is taken out of it.
     """
@@ -24,9 +29,14 @@ def record(
         actor=str(actor),
         verb=verb,
         object_type=obj._meta.model_name,
-        object_id=obj.public_id,
+        object_id=name_of(obj),
         reason=scrub(reason),
         before=before or {},
         after=after or {},
         address=actor.address,
     )
+
+
+def name_of(obj: Any) -> str:
+    """What the audit knows an object by: its outside name, or `role:Finance`."""
+    return f"role:{obj.name}"[:64] if isinstance(obj, Group) else str(obj.public_id)

@@ -13,7 +13,7 @@ from django.db import connection, models
 def insert_all(rows: Iterable[models.Model]) -> None:
     """Insert new rows, of whatever tables, in one statement. Keys must be set by us or by the database's identity.
 
-    `auto_now` and `auto_now_add` are obeyed, signals are not sent, and the rows do not learn keys the database gave.
+    `auto_now` and `auto_now_add` are obeyed, signals are not sent, and the rows do not learn what the database gave.
     """
     rows = list(rows)
     if not rows:
@@ -30,7 +30,11 @@ def insert_all(rows: Iterable[models.Model]) -> None:
 
 @lru_cache(maxsize=256)
 def _columns(model: type[models.Model]) -> tuple[Any, ...]:
-    return tuple(field for field in model._meta.concrete_fields if not isinstance(field, models.AutoField))
+    return tuple(
+        field
+        for field in model._meta.concrete_fields
+        if not isinstance(field, models.AutoField) and (field.has_default() or not field.has_db_default())
+    )
 
 
 @lru_cache(maxsize=256)

@@ -154,14 +154,19 @@ class _Bank:
         self.differing_count += 1
 
     def _clear(self, discrepancies: QuerySet[Discrepancy]) -> None:
-        advance_where(
-            discrepancies.filter(status__in=UNRESOLVED),
-            DISCREPANCY,
-            DiscrepancyEvent.CLEAR,
-            ended_at=self.now,
-            ended_by=str(self.actor),
-            end_reason="the payout reached the bank",
-        )
+        reason = "the payout reached the bank"
+        ended = {"ended_at": self.now, "ended_by": str(self.actor), "end_reason": reason}
+        cleared = list(discrepancies.filter(status__in=UNRESOLVED))
+        advance_where(discrepancies.filter(status__in=UNRESOLVED), DISCREPANCY, DiscrepancyEvent.CLEAR, **ended)
+        for discrepancy in cleared:
+            audit.record(
+                actor=self.actor,
+                verb="discrepancy.clear",
+                obj=discrepancy,
+                reason=reason,
+                before={"status": discrepancy.status},
+                after={"status": DISCREPANCY.after(discrepancy.status, DiscrepancyEvent.CLEAR)},
+            )
 
     def _bank_credit(self, batch: SettlementBatch, minor: int, booked_on: date) -> JournalDraft:
         return recipes.bank_credit(

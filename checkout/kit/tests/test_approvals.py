@@ -186,17 +186,42 @@ def test_a_decision_is_final(ask: Callable[..., Approval], maker: User, checker:
     assert (approval.status, approval.checker) == (decided.status, checker)
 
 
-@pytest.mark.parametrize("who", ["maker", "checker"])
-def test_a_no_is_said_by_anybody_and_by_the_maker_too_and_is_written_down(
-    ask: Callable[..., Approval], maker: User, checker: User, who: str
+@pytest.mark.parametrize(("who", "word"), [("maker", "withdraw"), ("checker", "reject")])
+def test_others_say_no_and_the_maker_withdraws_and_it_is_written_down(
+    ask: Callable[..., Approval], maker: User, checker: User, who: str, word: str
 ) -> None:
     user = {"maker": maker, "checker": checker}[who]
 
     approval = decide("reject", ask(), user)
 
-    assert (approval.status, approval.checker) == (Status.REJECTED, user)
-    entry = AuditEntry.objects.get(verb="door.open.reject")
+    expected = {"maker": Status.WITHDRAWN, "checker": Status.REJECTED}[who]
+    assert (approval.status, approval.checker, approval.answer) == (expected, user, "not today")
+    entry = AuditEntry.objects.get(verb=f"door.open.{word}")
     assert (entry.actor, entry.object_id, entry.reason) == (f"user:{user.username}", approval.public_id, "not today")
+
+
+def test_what_nobody_decided_is_closed_once_when_its_time_is_over(ask: Callable[..., Approval]) -> None:
+    approval, task = ask(), Actor.task("expire")
+    assert not approvals.expire(approval=approval, actor=task)
+
+    with time_machine.travel(approval.expires_at):
+        assert [approvals.expire(approval=row, actor=task) for row in [*approvals.overdue(), approval]] == [True, False]
+
+    approval.refresh_from_db()
+    assert (approval.status, approval.checker) == (Status.EXPIRED, None)
+    assert AuditEntry.objects.filter(verb="door.open.expire", actor="task:expire").count() == 1
+
+
+def test_what_whoever_agrees_has_to_say_is_kept_without_card_numbers(
+    ask: Callable[..., Approval], checker: User
+) -> None:
+    approval = ask()
+    approval.answer = "seen with 4242 4242 4242 4242"
+
+    agreed = approvals.approve(approval=approval, checker=checker)
+
+    assert "seen" in agreed.answer
+    assert "4242 4242" not in agreed.answer
 
 
 @pytest.mark.django_db(transaction=True)

@@ -26,7 +26,7 @@ def test_rows_of_several_tables_are_written_in_one_statement() -> None:
         insert_all(rows)
 
     assert len(queries) == 1
-    assert set(AuditEntry.objects.values_list("pk", flat=True)) == {rows[0].pk, rows[2].pk}
+    assert set(AuditEntry.objects.filter(verb="a.b").values_list("pk", flat=True)) == {rows[0].pk, rows[2].pk}
     assert AuditEntry.objects.get(pk=rows[0].pk).after == {"a": [1, None, "ü"]}
     assert Alert.objects.get().message == "m"
 
@@ -60,7 +60,7 @@ def test_all_or_nothing() -> None:
     with pytest.raises(DataError), transaction.atomic():
         insert_all([an_entry(), an_entry(verb="v" * 81)])
 
-    assert not AuditEntry.objects.exists()
+    assert not AuditEntry.objects.filter(actor="command:test").exists()
 
 
 def test_nothing_costs_nothing() -> None:
