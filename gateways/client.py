@@ -28,7 +28,7 @@ from checkout.settings import policy
 from gateways.base import GatewayRequest, HttpReply, HttpRequest, ListedFile
 from gateways.errors import CalledInsideTransaction
 from gateways.models import Gateway
-from gateways.outcomes import GatewayResult, Outcome
+from gateways.outcomes import NOT_HEALTHY, GatewayResult, Outcome
 from gateways.registry import adapter_class
 
 log = structlog.get_logger(__name__)
@@ -260,7 +260,7 @@ async def _drive(session: aiohttp.ClientSession, call: Call) -> Answer:
     except StopIteration as stop:
         match stop.value:
             case bool() as is_up:
-                result = GatewayResult(Outcome.SUCCEEDED) if is_up else GatewayResult.unknown("not healthy")
+                result = GatewayResult(Outcome.SUCCEEDED) if is_up else GatewayResult.unknown(NOT_HEALTHY)
             case list() as listed:
                 result, files = GatewayResult(Outcome.SUCCEEDED), tuple(listed)
             case None:

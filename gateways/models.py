@@ -10,7 +10,7 @@ from simple_history.models import HistoricalRecords
 
 from checkout.kit.countries import COUNTRIES
 from checkout.kit.fields import EncryptedTextField
-from checkout.kit.models import PublicModel
+from checkout.kit.models import Approval, PublicModel
 from checkout.kit.modes import Mode
 from checkout.kit.money import CURRENCY_DECIMALS
 from checkout.settings import policy
@@ -29,7 +29,8 @@ class Gateway(PublicModel):
 
     class Status(models.TextChoices):
         ENABLED = "enabled"
-        DISABLED = "disabled"
+        DRAINING = "draining"  # takes no new payments, and is watched
+        DISABLED = "disabled"  # takes no new payments, and nobody asks whether it is up
 
     class Health(models.TextChoices):
         HEALTHY = "healthy"
@@ -87,7 +88,9 @@ class Gateway(PublicModel):
         ordering = ["code"]
         constraints = [
             models.CheckConstraint(condition=models.Q(mode__in=Mode.values), name="gateway_mode"),
-            models.CheckConstraint(condition=models.Q(status__in=["enabled", "disabled"]), name="gateway_status"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=["enabled", "draining", "disabled"]), name="gateway_status"
+            ),
             models.CheckConstraint(
                 condition=models.Q(health_status__in=["healthy", "unhealthy"]), name="gateway_health_status"
             ),
@@ -105,6 +108,11 @@ class Gateway(PublicModel):
     def is_stopped(self) -> bool:
         """Whether the self-audit keeps new payments from it until a person has looked."""
         return self.stopped_at is not None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether real money goes there."""
+        return self.mode == Mode.LIVE
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -125,6 +133,40 @@ class Gateway(PublicModel):
         unknown = sorted(set(self.currencies or []) - set(CURRENCY_DECIMALS))
         if unknown:
             raise ValidationError({"currencies": f"Not payable currencies: {', '.join(unknown)}."})
+
+
+class GatewayMaintenance(PublicModel):
+    """A time in which a gateway is not to get new payments, planned with a reason. It begins and ends by itself."""
+
+    PUBLIC_PREFIX = "mnt"
+
+    gateway = models.ForeignKey(Gateway, on_delete=models.PROTECT, related_name="maintenances")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    reason = models.CharField(max_length=200)
+    planned_by = models.CharField(max_length=160)
+    created_at = models.DateTimeField(auto_now_add=True)
+    canceled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["starts_at", "id"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(ends_at__gt=models.F("starts_at")), name="maintenance_lasts")
+        ]
+        indexes = [models.Index(fields=["ends_at"], condition=models.Q(canceled_at=None), name="maintenance_open")]
+
+    def __str__(self) -> str:
+        return f"{self.starts_at:%Y-%m-%d %H:%M} to {self.ends_at:%Y-%m-%d %H:%M} UTC: {self.reason}"
+
+
+class PendingCredentials(models.Model):
+    """New credentials of a gateway that wait for a second person; gone as soon as somebody decided, or nobody did."""
+
+    approval = models.OneToOneField(Approval, on_delete=models.PROTECT, related_name="+")
+    values = EncryptedTextField(editable=False)
+
+    def __str__(self) -> str:
+        return self.approval_id.hex
 
 
 class Region(PublicModel):
@@ -197,7 +239,7 @@ class GatewayCall(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["gateway", "-id"], name="call_by_gateway")]
+        indexes = [models.Index(fields=["gateway", "-started_at"], name="call_by_gateway_and_time")]
 
     def __str__(self) -> str:
         return f"{self.operation} {self.reference}: {self.outcome}"
@@ -229,6 +271,7 @@ class Notice(models.Model):
         WAITING = "waiting"
         APPLIED = "applied"
         UNMATCHED = "unmatched"
+        SET_ASIDE = "set_aside"  # somebody looked: it is about nothing of ours
 
     gateway = models.ForeignKey(Gateway, on_delete=models.PROTECT, related_name="notices")
     notice_id = models.CharField(max_length=100)
@@ -244,10 +287,18 @@ class Notice(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["gateway", "notice_id"], name="notice_once")]
-        indexes = [models.Index(fields=["id"], condition=models.Q(status="waiting"), name="notice_waiting")]
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(status="waiting"), name="notice_waiting"),
+            models.Index(fields=["id"], condition=models.Q(status="unmatched"), name="notice_unmatched"),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.gateway_id} {self.notice_id}"
+        return self.notice_id
+
+    @property
+    def public_id(self) -> str:
+        """The name that the audit knows it by."""
+        return f"notice:{self.pk}"
 
 
 class ObservedFee(models.Model):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from django.db.models import TextChoices
 
+NOT_HEALTHY = "not healthy"  # the note of a health check that was answered, but not well
+
 
 class Outcome(TextChoices):
     """What we may believe after speaking to a gateway."""

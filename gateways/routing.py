@@ -14,7 +14,8 @@ class Candidate:
     """What is known of a gateway of the region at the moment of the decision.
 
     `configuration` is a hash of all that is configured of its place in the region. `stopped_reason` says what the
-    self-audit found, if it has stopped the gateway; decisions of before it could do so know nothing of it.
+    self-audit found, if it has stopped the gateway; during planned maintenance `maintenance_until` is its end, such as
+    `2026-03-05 14:00`, in UTC. Decisions of before there were such things know nothing of them.
     """
 
     gateway: str
@@ -26,6 +27,8 @@ class Candidate:
     takes_method: bool
     configuration: str
     stopped_reason: str = ""
+    maintenance_until: str = ""
+    maintenance_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,10 +125,14 @@ def _objection(question: RoutingQuestion, candidate: Candidate) -> str:
         return "Left out: already tried for this payment, and certain not to have charged."
     if candidate.mode != question.mode:
         return f"Left out: a {candidate.mode} gateway takes no {question.mode} payments."
+    if candidate.status == "draining":
+        return "Left out: draining, so it takes no new payments."
     if candidate.status != "enabled":
         return "Left out: disabled by an operator."
     if candidate.stopped_reason:
         return f"Left out: stopped by the self-audit: {candidate.stopped_reason}"
+    if candidate.maintenance_until:
+        return f"Left out: planned maintenance until {candidate.maintenance_until} UTC: {candidate.maintenance_reason}"
     if not candidate.takes_currency:
         return f"Left out: does not take {question.currency}."
     if not candidate.takes_method:

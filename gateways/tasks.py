@@ -7,6 +7,7 @@ from gateways import services
 
 @shared_task(name="gateways.check_health", time_limit=15)
 def check_health() -> None:
-    """Ask every enabled gateway whether it is up, and forget old history. Not retried: the next tick is the retry."""
+    """Ask every watched gateway whether it is up, and forget what is old. Not retried: the next tick is the retry."""
     services.check_health()
     services.forget_old_health_checks()
+    services.forget_decided_credentials()
