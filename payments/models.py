@@ -5,9 +5,10 @@ Rows of `Attempt` are the queue of record: `next_action_at` says when somebody m
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Upper
 
 from checkout.kit.fields import EncryptedTextField
-from checkout.kit.models import PublicModel
+from checkout.kit.models import PublicModel, User
 from checkout.kit.modes import Mode
 from checkout.kit.money import Money
 from gateways.models import Gateway
@@ -46,12 +47,18 @@ class Card(PublicModel):
     holder_name = models.CharField(max_length=100, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    class Meta:
+        indexes = [models.Index(fields=["last4", "-id"], name="card_by_last4")]
+
     def __str__(self) -> str:
         return f"{self.brand} •••• {self.last4}"
 
 
 class Payment(PublicModel):
-    """What a merchant wants paid, how far it got, and how much money has moved."""
+    """What a merchant wants paid, how far it got, and how much money has moved.
+
+    An index that begins with a foreign key stands for that of the key itself.
+    """
 
     PUBLIC_PREFIX = "pay"
 
@@ -59,7 +66,7 @@ class Payment(PublicModel):
         AUTOMATIC = "automatic"
         MANUAL = "manual"
 
-    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="payments")
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="payments", db_index=False)
     mode = models.CharField(max_length=4, choices=Mode)
     status = models.CharField(max_length=20, choices=Status, default=Status.CREATED)
     amount_minor = models.BigIntegerField()
@@ -76,7 +83,7 @@ class Payment(PublicModel):
     customer_email = models.CharField(max_length=254, blank=True)
     metadata = models.JSONField(default=dict)
     return_url = models.CharField(max_length=2000, blank=True)
-    gateway = models.ForeignKey(Gateway, null=True, on_delete=models.PROTECT, related_name="payments")
+    gateway = models.ForeignKey(Gateway, null=True, on_delete=models.PROTECT, related_name="payments", db_index=False)
     decline_code = models.CharField(max_length=40, blank=True)
     confirmation = models.PositiveSmallIntegerField(default=0)
     attempt_count = models.PositiveSmallIntegerField(default=0)
@@ -115,6 +122,16 @@ class Payment(PublicModel):
             ),
             models.Index(fields=["gateway", "-id"], name="payment_by_gateway"),
             models.Index(
+                Upper("customer_email"),
+                F("id").desc(),
+                condition=~Q(customer_email=""),
+                name="payment_by_email",
+            ),
+            models.Index(fields=["mode", "currency", "-id"], name="payment_by_currency"),
+            # Nearly all end captured, and the newest of those are found without an index.
+            models.Index(fields=["status", "-id"], condition=~Q(status=Status.CAPTURED), name="payment_not_captured"),
+            models.Index(fields=["decline_code", "-id"], condition=~Q(decline_code=""), name="payment_by_decline"),
+            models.Index(
                 fields=["expires_at"],
                 condition=Q(
                     expires_at__isnull=False,
@@ -142,7 +159,7 @@ class CardSecret(models.Model):
 
 
 class Refund(PublicModel):
-    """Money given back, in whole or in part."""
+    """Money given back, in whole or in part. `alone` is the person at the desk who decided it without a second one."""
 
     PUBLIC_PREFIX = "rfd"
 
@@ -151,6 +168,7 @@ class Refund(PublicModel):
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     reason = models.CharField(max_length=255, blank=True)
+    alone = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -160,6 +178,19 @@ class Refund(PublicModel):
             REFUND.check("refund_status"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive"),
         ]
+        indexes = [
+            models.Index(fields=["alone", "created_at"], condition=Q(alone__isnull=False), name="refund_decided_alone"),
+            models.Index(
+                fields=["-id"],
+                condition=Q(status__in=["requested", "awaiting_approval", "processing"]),
+                name="refund_open",
+            ),
+        ]
+
+    @property
+    def amount(self) -> Money:
+        """How much is given back."""
+        return Money(self.amount_minor, self.currency)
 
 
 class Attempt(PublicModel):
@@ -181,7 +212,7 @@ class Attempt(PublicModel):
     confirmation = models.PositiveSmallIntegerField()
     operation = models.CharField(max_length=10, choices=Operation)
     status = models.CharField(max_length=10, choices=AttemptStatus, default=AttemptStatus.CREATED)
-    gateway = models.ForeignKey(Gateway, on_delete=models.PROTECT, related_name="attempts")
+    gateway = models.ForeignKey(Gateway, on_delete=models.PROTECT, related_name="attempts", db_index=False)
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     is_sale = models.BooleanField(default=False)

@@ -135,15 +135,21 @@ class RefundStatus(TextChoices):
     """Where a refund stands."""
 
     REQUESTED = "requested"
+    AWAITING_APPROVAL = "awaiting_approval"
     PROCESSING = "processing"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    REJECTED = "rejected"
 
 
 class RefundEvent(TextChoices):
     """What may happen to a refund."""
 
     PROCESS = "process"
+    ASK = "ask"  # somebody else has to agree
+    APPROVE = "approve"
+    REJECT = "reject"
+    EXPIRE = "expire"  # nobody decided in time
     SUCCEED = "succeed"
     FAIL = "fail"
 
@@ -153,7 +159,14 @@ REFUND = StatusMachine(
     RefundStatus.REQUESTED,
     {
         (RefundStatus.REQUESTED, RefundEvent.PROCESS): RefundStatus.PROCESSING,
+        (RefundStatus.REQUESTED, RefundEvent.ASK): RefundStatus.AWAITING_APPROVAL,
+        (RefundStatus.AWAITING_APPROVAL, RefundEvent.APPROVE): RefundStatus.PROCESSING,
+        (RefundStatus.AWAITING_APPROVAL, RefundEvent.REJECT): RefundStatus.REJECTED,
+        (RefundStatus.AWAITING_APPROVAL, RefundEvent.EXPIRE): RefundStatus.REJECTED,
         (RefundStatus.PROCESSING, RefundEvent.SUCCEED): RefundStatus.SUCCEEDED,
         (RefundStatus.PROCESSING, RefundEvent.FAIL): RefundStatus.FAILED,
     },
 )
+
+# The money of a refund in one of these is promised to the customer, or already on its way.
+REFUND_UNDER_WAY = (RefundStatus.REQUESTED, RefundStatus.AWAITING_APPROVAL, RefundStatus.PROCESSING)

@@ -9,9 +9,11 @@ import json
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from checkout.kit import audit, clock
 from checkout.kit.actors import Actor
+from checkout.kit.card_numbers import scrub
 from checkout.kit.errors import Refusal
 from checkout.kit.models import Approval, User
 from checkout.kit.statuses import StatusMachine, advance
@@ -23,6 +25,7 @@ APPROVAL = StatusMachine(
     {
         (Approval.Status.REQUESTED, "approve"): Approval.Status.APPROVED,
         (Approval.Status.REQUESTED, "reject"): Approval.Status.REJECTED,
+        (Approval.Status.REQUESTED, "withdraw"): Approval.Status.WITHDRAWN,
         (Approval.Status.REQUESTED, "expire"): Approval.Status.EXPIRED,
     },
 )
@@ -68,11 +71,20 @@ class AlreadyRequested(Refusal):
 
 
 def request(
-    *, kind: str, obj: Any, payload: dict[str, Any], reason: str, evidence: str = "", maker: User, actor: Actor
+    *,
+    kind: str,
+    obj: Any,
+    payload: dict[str, Any],
+    reason: str,
+    evidence: str = "",
+    maker: User,
+    actor: Actor,
+    before: dict[str, Any] | None = None,
 ) -> Approval:
-    """Ask for something that needs a second person. Refuses: AlreadyRequested.
+    """Ask for something that needs a second person; `before` is how it stands now, for the audit.
 
     Runs in the caller's transaction, which can go on after a refusal. Of several who ask at once, one is heard.
+    Refuses: AlreadyRequested.
     """
     stale = Approval.objects.filter(
         kind=kind, object_id=obj.public_id, status=Approval.Status.REQUESTED, expires_at__lte=clock.now()
@@ -95,7 +107,7 @@ def request(
         if _ONCE not in str(error):
             raise
         raise AlreadyRequested() from None
-    audit.record(actor=actor, verb=f"{kind}.request", obj=obj, reason=reason, after=payload)
+    audit.record(actor=actor, verb=f"{kind}.request", obj=obj, reason=reason, before=before or {}, after=payload)
     return approval
 
 
@@ -108,33 +120,45 @@ def is_open(*, kind: str, **asked: Any) -> bool:
 def approve(*, approval: Approval, checker: User) -> Approval:
     """Agree; whoever calls this carries the deed out in the same transaction, so it is executed once or not at all.
 
-    Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged.
+    The `answer` of the approval that is handed in is kept. Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged.
     """
-    approval = _open(approval, checker)
+    answer, approval = approval.answer, _lock(approval)
+    if approval.maker_id == checker.pk:
+        raise MakerCannotCheck()
     if approval.payload_hash != hash_of(approval.kind, approval.object_id, approval.payload):
         raise ApprovalChanged()
-    return _decide(approval, "approve", checker)
+    return _decide(approval, "approve", checker, answer)
 
 
 @transaction.atomic
 def reject(*, approval: Approval, checker: User, reason: str, actor: Actor) -> Approval:
-    """Say no. The maker may withdraw what they asked for. Refuses: ApprovalNotOpen."""
+    """Say no; the maker withdraws what they asked for. Refuses: ApprovalNotOpen."""
     approval = _lock(approval)
-    _decide(approval, "reject", checker)
-    audit.record(actor=actor, verb=f"{approval.kind}.reject", obj=approval, reason=reason, after=approval.payload)
+    event = "withdraw" if approval.maker_id == checker.pk else "reject"
+    _decide(approval, event, checker, reason)
+    audit.record(actor=actor, verb=f"{approval.kind}.{event}", obj=approval, reason=reason, after=approval.payload)
     return approval
+
+
+def overdue() -> QuerySet[Approval]:
+    """What nobody decided in time and nobody has closed yet, the oldest first."""
+    return Approval.objects.filter(status=Approval.Status.REQUESTED, expires_at__lte=clock.now()).order_by("expires_at")
+
+
+@transaction.atomic
+def expire(*, approval: Approval, actor: Actor) -> bool:
+    """Close what nobody decided in time; returns whether this was the one who did."""
+    found = overdue().select_for_update().filter(pk=approval.pk).first()
+    if found is None:
+        return False
+    _decide(found, "expire", None)
+    audit.record(actor=actor, verb=f"{found.kind}.expire", obj=found, after=found.payload)
+    return True
 
 
 def hash_of(kind: str, object_id: str, payload: dict[str, Any]) -> str:
     """SHA-256 of what is asked for, in a canonical form."""
     return hashlib.sha256(json.dumps([kind, object_id, payload], sort_keys=True).encode()).hexdigest()
-
-
-def _open(approval: Approval, checker: User) -> Approval:
-    approval = _lock(approval)
-    if approval.maker_id == checker.pk:
-        raise MakerCannotCheck()
-    return approval
 
 
 def _lock(approval: Approval) -> Approval:
@@ -145,9 +169,8 @@ def _lock(approval: Approval) -> Approval:
     return approval
 
 
-def _decide(approval: Approval, event: str, checker: User) -> Approval:
+def _decide(approval: Approval, event: str, checker: User | None, answer: str = "") -> Approval:
     advance(approval, APPROVAL, event)
-    approval.checker = checker
-    approval.decided_at = clock.now()
-    approval.save(update_fields=["status", "checker", "decided_at"])
+    approval.checker, approval.decided_at, approval.answer = checker, clock.now(), scrub(answer)
+    approval.save(update_fields=["status", "checker", "decided_at", "answer"])
     return approval

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from checkout.kit.actors import Actor
-from checkout.kit.admin import AlreadyDone, MoneyField, Verb, VerbForm
+from checkout.kit.admin import AlreadyDone, Verb, VerbForm
 from checkout.kit.display import money
 from checkout.kit.money import Money
 from payments import selectors, services
-from payments.idempotency import Claim, KeyTaken
+from payments.admin.refunding import REFUND, amount_field, claim_of
+from payments.idempotency import KeyTaken
 from payments.models import Payment
 from payments.statuses import PAYMENT, Event, Status
 
@@ -20,48 +21,15 @@ class CaptureForm(VerbForm):
 
     def __init__(self, data: Any = None, *, obj: Payment) -> None:
         super().__init__(data, obj=obj)
-        self.fields["amount"] = _amount_field(selectors.capturable(obj))
+        self.fields["amount"] = amount_field(selectors.capturable(obj))
         self.order_fields(self.field_order)
-
-
-class RefundForm(VerbForm):
-    """How much to give back, all that is left by default."""
-
-    field_order = ["amount", "reason"]
-
-    def __init__(self, data: Any = None, *, obj: Payment) -> None:
-        super().__init__(data, obj=obj)
-        self.fields["amount"] = _amount_field(selectors.refundable(obj))
-        self.fields["reason"].help_text = "Kept in the audit with your name, and shown to the merchant."
-        self.order_fields(self.field_order)
-
-
-def _amount_field(at_most: Money) -> MoneyField:
-    return MoneyField(
-        currency=at_most.currency,
-        label=f"Amount in {at_most.currency}",
-        initial=str(at_most.as_decimal()),
-        help_text=f"At most {money(at_most)}.",
-    )
-
-
-def _claim(name: str, payment: Payment, data: dict[str, Any]) -> Claim:
-    """One opened form's word for itself: submitted twice, it is refused the second time."""
-    return Claim.of(
-        merchant_id=payment.merchant_id,
-        mode=payment.mode,
-        key=f"desk:{data['token']}",
-        method="POST",
-        path=f"desk:{name}:{payment.public_id}",
-        body={"amount": str(data.get("amount", "")), "reason": data["reason"]},
-    )
 
 
 def _once(
     verb: Callable[..., Any], name: str, payment: Payment, actor: Actor, data: dict[str, Any], **more: Any
 ) -> None:
     try:
-        verb(payment=payment, actor=actor, reason=data["reason"], claim=_claim(name, payment, data), **more)
+        verb(payment=payment, actor=actor, reason=data["reason"], claim=claim_of(name, payment, data), **more)
     except KeyTaken:
         raise AlreadyDone from None
 
@@ -76,11 +44,6 @@ def _cancel(payment: Payment, actor: Actor, data: dict[str, Any]) -> str:
     return "The payment is being canceled."
 
 
-def _refund(payment: Payment, actor: Actor, data: dict[str, Any]) -> str:
-    _once(services.refund_payment, "refund", payment, actor, data, amount=data["amount"])
-    return f"The refund of {money(data['amount'])} is on its way to the gateway."
-
-
 def _is_capturable(payment: Payment) -> bool:
     return PAYMENT.allows(payment.status, Event.CAPTURE) and bool(selectors.capturable(payment))
 
@@ -91,10 +54,6 @@ def _is_cancelable(payment: Payment) -> bool:
     if PAYMENT.allows(payment.status, Event.VOID):
         return not selectors.in_flight(payment).exists()
     return PAYMENT.allows(payment.status, Event.CANCEL)
-
-
-def _is_refundable(payment: Payment) -> bool:
-    return payment.status == Status.CAPTURED and bool(selectors.refundable(payment))
 
 
 def _what_cancel_does(payment: Payment) -> str:
@@ -127,20 +86,7 @@ VERBS = (
         is_offered=_is_capturable,
         form_class=CaptureForm,
     ),
-    Verb(
-        name="refund",
-        label="Refund",
-        icon="undo",
-        permission="payments.refund_payment",
-        consequence=lambda payment: (
-            f"The gateway is asked to give money back to the customer's card: up to "
-            f"{money(selectors.refundable(payment))}. It leaves the merchant's balance now, and returns there if the "
-            "gateway refuses."
-        ),
-        act=_refund,
-        is_offered=_is_refundable,
-        form_class=RefundForm,
-    ),
+    REFUND,
     Verb(
         name="cancel",
         label="Cancel",

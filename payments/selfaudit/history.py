@@ -99,6 +99,10 @@ def what_is_due_is_done(scope: Scope) -> str:
         FROM gateways_notice AS notice
         WHERE status = 'waiting' AND received_at < %(now)s - %(overdue_seconds)s * interval '1 second'
             AND (%(gateway)s::uuid IS NULL OR notice.gateway_id = %(gateway)s::uuid)
+        UNION ALL
+        SELECT public_id('apr', approval.id), NULL, 'was not decided in time and is still open'
+        FROM kit_approval AS approval
+        WHERE status = 'requested' AND expires_at < %(now)s - %(overdue_seconds)s * interval '1 second'
     """
 
 
@@ -177,6 +181,13 @@ def something_comes_next(scope: Scope) -> str:
         WHERE refund.status IN ('requested', 'processing')
             AND NOT EXISTS (SELECT FROM flight WHERE flight.refund_id = refund.id)
         UNION ALL
+        SELECT name, NULL, 'awaits an approval that nobody is asked for'
+        FROM payments_refund AS refund JOIN audit_name USING (id)
+        WHERE refund.status = 'awaiting_approval' AND NOT EXISTS (
+            SELECT FROM kit_approval AS approval
+            WHERE object_id = name AND kind = 'payment.refund' AND approval.status = 'requested'
+        )
+        UNION ALL
         SELECT public_id('att', attempt.id), NULL, 'is ' || attempt.status || ' and nobody will look at it'
         FROM payments_attempt AS attempt JOIN {payments} AS payment ON payment.id = attempt.payment_id
         WHERE attempt.status = ANY(%(in_flight)s) AND attempt.next_action_at IS NULL
@@ -222,7 +233,7 @@ INVARIANTS = [
     Invariant(
         code="I11",
         name="Everything committed is carried out",
-        covers="attempts that are due and notices that wait: none for longer than a few minutes",
+        covers="attempts that are due, notices that wait, requests past their time: none for longer than a few minutes",
         counted=lambda scope: "SELECT count(*) FROM payments_attempt WHERE next_action_at IS NOT NULL",
         violations=what_is_due_is_done,
     ),

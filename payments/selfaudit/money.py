@@ -195,7 +195,7 @@ def refunds_within_captured(scope: Scope) -> str:
     return """
         WITH given AS (
             SELECT refund.payment_id,
-                sum(refund.amount_minor) FILTER (WHERE refund.status <> 'failed') AS asked_minor,
+                sum(refund.amount_minor) FILTER (WHERE refund.status NOT IN ('failed', 'rejected')) AS asked_minor,
                 sum(refund.amount_minor) FILTER (WHERE refund.status = 'succeeded') AS given_minor,
                 bool_and(refund.currency = payment.currency) AS is_alike
             FROM payments_refund AS refund JOIN {payments} AS payment ON payment.id = refund.payment_id
@@ -279,7 +279,7 @@ INVARIANTS = [
     Invariant(
         code="I7",
         name="Refunds never exceed what was captured",
-        covers="refunds that succeeded or are under way, and the gateways' books where given",
+        covers="refunds that succeeded, are under way or await approval, and the gateways' books where given",
         counted=lambda scope: (
             "SELECT count(*) FROM payments_refund AS refund JOIN {payments} AS payment"
             " ON payment.id = refund.payment_id"

@@ -1,12 +1,17 @@
-"""What ends by itself? Created payments nobody confirms, authorizations nobody captures, and what may not be kept."""
+"""What ends by itself? Created payments nobody confirms, authorizations nobody captures, requests nobody decides, and
+what may not be kept.
+"""
 
+from checkout.kit import approvals
 from checkout.kit.actors import Actor
 from checkout.kit.durable import durable
+from gateways import services as gateways
 from payments import idempotency, selectors, vault
 from payments.models import Payment
 from payments.services.attempts import add_follower
 from payments.services.cancel import end_challenge
 from payments.services.changes import Changes
+from payments.services.refund_requests import REFUND, expire_refund_request
 from payments.statuses import Event, Operation, Status
 
 _BATCH_COUNT = 200
@@ -17,6 +22,10 @@ def expire_due(*, actor: Actor) -> int:
     payments = list(selectors.payments_to_expire()[:_BATCH_COUNT])
     for payment in payments:
         expire_payment(payment=payment, actor=actor)
+    for approval in approvals.overdue()[:_BATCH_COUNT]:
+        expire = expire_refund_request if approval.kind == REFUND else approvals.expire
+        expire(approval=approval, actor=actor)
+    gateways.forget_decided_credentials()
     vault.forget_expired_secrets()
     idempotency.forget_old_keys()
     return len(payments)

@@ -29,7 +29,7 @@ from payments import selectors, vault, waiting
 from payments.models import Attempt, Evidence, Payment
 from payments.services.attempts import RUN_DUE, add_charge, add_follower
 from payments.services.changes import Changes
-from payments.services.refund import _refund
+from payments.services.refunding import new_refund, send
 from payments.statuses import (
     ATTEMPT,
     IN_FLIGHT,
@@ -299,12 +299,8 @@ class _Recorder:
                 )
             elif payment.cancel_requested_at:
                 self._post()
-                _refund(
-                    changes=self.changes,
-                    authorization=attempt,
-                    amount=attempt.amount,
-                    reason="canceled while processing",
-                )
+                refund = new_refund(payment, attempt.amount, reason="canceled while processing")
+                send(self.changes, refund, RefundEvent.PROCESS, attempt)
         elif payment.cancel_requested_at and payment.amount_minor:
             self._follow(Operation.VOID)
         elif payment.cancel_requested_at:

@@ -1,21 +1,18 @@
 """How is captured money given back?"""
 
-import uuid
-
-from checkout.kit import clock
 from checkout.kit.actors import Actor
 from checkout.kit.durable import durable
 from checkout.kit.ids import uuid7
+from checkout.kit.models import User
 from checkout.kit.money import Money
-from gateways.errors import GatewayStopped
-from ledger import services as ledger
 from payments import idempotency, selectors
-from payments.errors import PaymentNotRefundable, RefundExceedsCaptured
+from payments.allowance import allowance_of, lock_allowance
 from payments.idempotency import Claim
-from payments.models import Attempt, Payment, Refund
-from payments.services.attempts import add_follower
+from payments.models import Payment, Refund
+from payments.services import refund_requests
 from payments.services.changes import Changes
-from payments.statuses import Operation, RefundEvent, Status
+from payments.services.refunding import new_refund, require_refundable, send
+from payments.statuses import RefundEvent
 
 
 @durable("refund")
@@ -30,49 +27,31 @@ def refund_payment(
     key = uuid7()
     idempotency.claim(claim, object_id=key)
     payment = selectors.lock_payment(payment.pk)
-    refundable = selectors.refundable(payment)
-    authorization = selectors.authorization_of(payment)
-    if payment.status != Status.CAPTURED or authorization is None or not (refundable or amount):
-        raise PaymentNotRefundable(status="refunded" if payment.captured_minor else payment.status)
-    if authorization.gateway.is_stopped:
-        raise GatewayStopped(gateway=authorization.gateway.name)
-    amount = refundable if amount is None else amount
-    if amount > refundable:
-        raise RefundExceedsCaptured(asked=amount, refundable=refundable)
-    return _refund(
-        changes=Changes(payment, actor, reason), authorization=authorization, key=key, amount=amount, reason=reason
-    )
+    amount, authorization = require_refundable(payment, amount)
+    refund = new_refund(payment, amount, reason=reason, key=key)
+    send(Changes(payment, actor, reason), refund, RefundEvent.PROCESS, authorization)
+    return refund
 
 
-def _refund(
-    *, changes: Changes, authorization: Attempt, amount: Money, reason: str, key: uuid.UUID | None = None
+@durable("refund_at_desk")
+def refund_at_desk(
+    *, payment: Payment, person: User, amount: Money, actor: Actor, reason: str, claim: Claim | None = None
 ) -> Refund:
-    """The inner step: the refund and its attempt written, and the money set aside. Expects the payment to be locked."""
-    payment = changes.payment
-    refund = Refund(
-        id=key or uuid7(),
-        payment=payment,
-        amount_minor=amount.amount_minor,
-        currency=amount.currency,
-        reason=reason,
-        created_at=clock.now(),
-    )
-    changes.advance_refund(refund, RefundEvent.PROCESS)
-    changes.add(refund)
-    attempt = add_follower(
-        changes=changes,
-        operation=Operation.REFUND,
-        parent=authorization,
-        amount_minor=amount.amount_minor,
-        refund=refund,
-    )
-    changes.write()
-    ledger.reserve_refund(
-        merchant_id=payment.merchant_id,
-        gateway_id=attempt.gateway_id,
-        mode=payment.mode,
-        reference=refund.public_id,
-        payment_reference=payment.public_id,
-        amount=amount,
-    )
+    """The same by somebody at the desk: carried out as far as one person may, otherwise asked for.
+
+    The refund's status says which. One that awaits approval keeps its money from being promised again; nothing is
+    posted or sent until somebody agrees. Refuses as `refund_payment`.
+    """
+    key = uuid7()
+    idempotency.claim(claim, object_id=key)
+    payment = selectors.lock_payment(payment.pk)
+    amount, authorization = require_refundable(payment, amount)
+    lock_allowance(person)
+    changes = Changes(payment, actor, reason)
+    refund = new_refund(payment, amount, reason=reason, key=key)
+    if allowance_of(person, currency=payment.currency, mode=payment.mode).covers(amount):
+        refund.alone = person
+        send(changes, refund, RefundEvent.PROCESS, authorization)
+    else:
+        refund_requests.ask(changes, refund, maker=person)
     return refund

@@ -6,18 +6,20 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from checkout.kit import clock
 from checkout.kit.actors import Actor
 from checkout.kit.approvals import APPROVAL
 from checkout.kit.models import Approval, AuditEntry
 from checkout.kit.money import Money
-from gateways.models import Gateway
-from merchants.models import Merchant
+from gateways.models import Gateway, GatewayCall
+from merchants.models import Merchant, WebhookDelivery, WebhookEndpoint, WebhookEvent
 from payments import services
 from payments.models import Attempt, Payment, Refund
 from payments.statuses import AttemptStatus, Operation, Status
 from tests.desk import at_desk, fields_of, fill_in, queries_of, text_of
 
 PaymentMaker = Callable[..., Payment]
+MASTERCARD = "5555555555554444"
 
 
 def page(payment: Payment) -> str:
@@ -44,7 +46,8 @@ def test_a_payments_page_tells_the_whole_story(desk: Client, captured_payment: P
     for expected in (
         *("1,234.50 EUR", payment.public_id, "order-7", "ana@example.com", "visa •••• 4242", "Created"),
         *("Confirmed: to be charged now", "Attempt 1: authorize 1,234.50 EUR at North", "Chosen: healthy"),
-        *("North asked to authorize: succeeded after", "Attempt 1 succeeded, by the gateway's answer", "HTTP 201"),
+        *("North asked to authorize: succeeded after", "Attempt 1 succeeded after", "by the gateway's answer"),
+        *("HTTP 201", "event 1, not on its way yet", "from ana@example.com"),
         *(
             "Captured: the money is taken",
             "For the merchant: payment.captured",
@@ -100,6 +103,65 @@ def test_the_number_of_queries_does_not_grow_with_the_story(
     assert queries_of(lambda: desk.get(page(long))) <= queries_of(lambda: desk.get(page(short)))
 
 
+def test_a_story_of_many_chapters_is_cut_off_and_takes_no_more_queries(
+    desk: Client, captured_payment: PaymentMaker, eur: Any
+) -> None:
+    payment = captured_payment(eur(50_00))
+    attempt = payment.attempts.get(operation=Operation.AUTHORIZE)
+    endpoint = WebhookEndpoint.objects.create(merchant=payment.merchant, mode="test", url="https://a.example/")
+    desk.get(page(payment))
+    before = queries_of(lambda: desk.get(page(payment)))
+    now, about = clock.now(), {"merchant": payment.merchant, "mode": "test", "object_id": payment.public_id, "data": {}}
+    GatewayCall.objects.bulk_create(
+        GatewayCall(
+            **{"gateway": attempt.gateway, "operation": "fetch", "reference": attempt.reference, "started_at": now},
+            **{"duration_ms": number, "outcome": "unknown"},
+        )
+        for number in range(600)
+    )
+    events = WebhookEvent.objects.bulk_create(
+        WebhookEvent(type="payment.updated", sequence=100 + number, **about) for number in range(200)
+    )
+    WebhookDelivery.objects.bulk_create(
+        WebhookDelivery(event=event, endpoint=endpoint, next_attempt_at=now) for event in events
+    )
+    Attempt.objects.bulk_create(
+        Attempt(
+            **{"payment": payment, "seq": 10 + number, "confirmation": 1, "operation": "capture", "status": "declined"},
+            **{"gateway": attempt.gateway, "amount_minor": 1, "currency": "EUR", "actor": "task:x", "created_at": now},
+        )
+        for number in range(50)
+    )
+
+    answer = desk.get(page(payment))
+
+    assert queries_of(lambda: desk.get(page(payment))) <= before + 1  # the endpoints, once there are deliveries
+    assert "there is more than is shown here" in text_of(answer)
+    assert answer.context["story"].timeline[-1].title
+
+
+def test_a_story_tells_what_came_of_telling_the_merchant(
+    desk: Client, captured_payment: PaymentMaker, eur: Any
+) -> None:
+    payment = captured_payment(eur(50_00))
+    events = list(WebhookEvent.objects.filter(object_id=payment.public_id).order_by("sequence"))
+    endpoint = WebhookEndpoint.objects.create(
+        merchant=payment.merchant, mode="test", url="https://shop.example/hooks?token=t0ken", secret="whsec_x"
+    )
+    WebhookDelivery.objects.create(
+        event=events[0], endpoint=endpoint, status="delivered", attempt_count=3, last_http_status=204
+    )
+    WebhookDelivery.objects.create(
+        event=events[1], endpoint=endpoint, status="failed", attempt_count=1, last_error="refused the connection"
+    )
+
+    said = text_of(desk.get(page(payment)))
+
+    assert "event 1, delivered after 3 tries to shop.example, HTTP 204" in said
+    assert "event 2, failed to shop.example, refused the connection" in said
+    assert "t0ken" not in said
+
+
 def test_a_payment_cannot_be_added_changed_or_deleted_here(captured_payment: PaymentMaker, eur: Any) -> None:
     payment, administrator = captured_payment(eur(50_00)), at_desk("administrator")
 
@@ -124,21 +186,48 @@ def test_one_of_our_ids_leads_straight_to_the_payment(
         assert (answer.status_code, answer["Location"]) == (302, page(payment))
 
 
-@pytest.mark.parametrize("what", ["merchant_reference", "customer_email", "last4", "gateway_reference"])
-def test_a_payment_is_found_by(desk: Client, captured_payment: PaymentMaker, eur: Any, what: str) -> None:
-    payment = captured_payment(eur(50_00), merchant_reference="order-7", customer_email="Ana@example.com")
-    other = captured_payment(eur(60_00), number="5555555555554444")
-    term = {
-        "merchant_reference": "order-7",
-        "customer_email": "ana@example.com",
-        "last4": "4242",
+@pytest.mark.parametrize(
+    "term",
+    [
+        *("order-7", "1042", "ana@example.com", "ANA@EXAMPLE.COM", "4242", "{gateway_reference}", "{id}"),
+        *("4242 50.00", "50.00 4242", "4242 50", "50 eur 4242", "EUR 4242 50.0", " 4242  50.00  EUR "),
+    ],
+)
+def test_a_payment_is_found_by(desk: Client, captured_payment: PaymentMaker, eur: Any, usd: Any, term: str) -> None:
+    reference = "1042" if term == "1042" else "order-7"
+    payment = captured_payment(eur(50_00), merchant_reference=reference, customer_email="Ana@example.com")
+    others = [captured_payment(usd(60_00), number=MASTERCARD), captured_payment(eur(50_01), number=MASTERCARD)]
+    about = {
         "gateway_reference": payment.attempts.get(operation=Operation.AUTHORIZE).gateway_reference,
-    }[what]
+        "id": payment.public_id,
+    }
 
-    said = text_of(desk.get("/admin/payments/payment/", {"q": term}))
+    answer = desk.get("/admin/payments/payment/", {"q": term.format(**about)}, follow=True)
 
+    said = text_of(answer)
     assert payment.public_id in said
-    assert other.public_id not in said
+    assert not [other for other in others if other.public_id in said]
+
+
+@pytest.mark.parametrize(
+    "term", ["4242 50.01", "4242 50.00 USD", "4444 50.00", "4242 5.000", "4242 EUR", "ORDER-7", "42", "4242 50 50"]
+)
+def test_a_payment_is_not_found_by(desk: Client, captured_payment: PaymentMaker, eur: Any, term: str) -> None:
+    payment = captured_payment(eur(50_00), merchant_reference="order-7")
+
+    assert payment.public_id not in text_of(desk.get("/admin/payments/payment/", {"q": term}))
+
+
+def test_an_amount_is_read_in_the_decimals_of_each_currency(desk: Client, captured_payment: PaymentMaker) -> None:
+    yen = captured_payment(Money(5_000, "JPY"), country="JP")
+    euros = captured_payment(Money(5_000, "EUR"))
+
+    said = text_of(desk.get("/admin/payments/payment/", {"q": "4242 5000"}))
+    assert yen.public_id in said
+    assert euros.public_id not in said  # 50.00 EUR
+    said = text_of(desk.get("/admin/payments/payment/", {"q": "4242 50"}))
+    assert euros.public_id in said
+    assert yen.public_id not in said
 
 
 def test_the_list_takes_as_many_queries_for_many_payments_as_for_one(

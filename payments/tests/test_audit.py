@@ -13,7 +13,7 @@ from django.db import connection
 from checkout.kit import clock
 from checkout.kit.actors import Actor
 from checkout.kit.ids import uuid7
-from checkout.kit.models import Alert, AuditEntry
+from checkout.kit.models import Alert, Approval, AuditEntry, User
 from gateways.models import Gateway
 from gateways.routing import recompute
 from gateways.selectors import route
@@ -231,6 +231,19 @@ def forgotten_attempt(story: SimpleNamespace, plant: Callable[..., None]) -> str
     return charge_of(story.processing).public_id
 
 
+def forgotten_request(story: SimpleNamespace, plant: Callable[..., None]) -> str:
+    approval = Approval.objects.create(
+        kind="door.open",
+        object_id="door",
+        payload={},
+        payload_hash="x",
+        reason="x",
+        maker=User.objects.create_user("maker"),
+        expires_at=clock.seconds_from_now(-3600),
+    )
+    return approval.public_id
+
+
 def gap_in_events(story: SimpleNamespace, plant: Callable[..., None]) -> str:
     plant("DELETE FROM merchants_webhookevent WHERE object_id = %s AND sequence = 2", story.captured.public_id)
     return story.captured.public_id
@@ -300,6 +313,7 @@ PLANTED = [
     ("I10", a_step_that_is_not_in_the_table),
     ("I10", another_status_than_history),
     ("I11", forgotten_attempt),
+    ("I11", forgotten_request),
     ("I12", gap_in_events),
     ("I13", card_of_another_merchant),
     ("I13", event_of_another_mode),

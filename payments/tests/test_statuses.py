@@ -38,7 +38,7 @@ ALL_PAIRS = [
 NEVER_LEFT = {
     "payment": {Status.VOIDED, Status.CANCELED, Status.EXPIRED},
     "attempt": {AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED, AttemptStatus.NOT_SENT, AttemptStatus.ABANDONED},
-    "refund": {RefundStatus.SUCCEEDED, RefundStatus.FAILED},
+    "refund": {RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.REJECTED},
 }
 
 
