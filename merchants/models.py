@@ -8,9 +8,11 @@ from django.db import models
 
 from checkout.kit.countries import COUNTRIES
 from checkout.kit.fields import EncryptedTextField
+from checkout.kit.ids import public_id
 from checkout.kit.models import PublicModel
 from checkout.kit.modes import Mode
 from checkout.kit.money import CURRENCY_DECIMALS
+from checkout.settings import policy
 from merchants.statuses import DELIVERY, DeliveryStatus
 
 currency_validator = RegexValidator(f"^({'|'.join(CURRENCY_DECIMALS)})$", "Not an ISO 4217 code of a payable currency.")
@@ -222,7 +224,42 @@ class WebhookDelivery(models.Model):
                 condition=models.Q(status=DeliveryStatus.PENDING),
                 name="webhook_delivery_due",
             ),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(status=DeliveryStatus.FAILED)
+                | models.Q(status=DeliveryStatus.PENDING, attempt_count__gte=policy.DELIVERY_TRIES_TO_LOOK),
+                name="webhook_delivery_undelivered",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.event_id} {self.status}"
+        return public_id(WebhookEvent.PUBLIC_PREFIX, self.event_id)
+
+
+class WebhookRedelivery(models.Model):
+    """What an endpoint missed of the events made from `since` up to before `until`, being sent again.
+
+    The row is the queue: whoever delivers goes on with it, a batch at a time. Events up to `position` have been looked
+    at, `count` deliveries were made of them.
+    """
+
+    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.PROTECT, related_name="redeliveries")
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    position = models.UUIDField()
+    count = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "webhook redeliveries"
+        ordering = ["-id"]
+        default_permissions = ()
+        indexes = [
+            models.Index(
+                fields=["id"], condition=models.Q(finished_at__isnull=True), name="webhook_redelivery_unfinished"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint_id} {self.since} {self.until}"

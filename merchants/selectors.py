@@ -4,19 +4,21 @@ import hmac
 import re
 import threading
 import time
+import uuid
 import zlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from checkout.kit import clock
 from checkout.kit.fields import keyed_hash
-from checkout.kit.ids import base62, parse_public_id
+from checkout.kit.ids import base62, first_id_at, parse_public_id
 from checkout.settings import policy
 from merchants.errors import KeyRefused
-from merchants.models import ApiKey, Merchant, WebhookEndpoint
+from merchants.models import ApiKey, Merchant, WebhookDelivery, WebhookEndpoint, WebhookEvent
+from merchants.statuses import DeliveryStatus
 
 _KEY_SHAPE = re.compile(r"sk_(test|live)_[0-9A-Za-z]{40}[0-9A-Za-z]{6}\Z", re.ASCII)
 PREFIX_LENGTH = len("sk_test_") + 12
@@ -37,6 +39,8 @@ _WEBHOOKS_DUE_SINCE = f"""
 WITH RECURSIVE {ENDPOINTS_WITH_PENDING_DELIVERIES}, due(since) AS (
     (SELECT created_at FROM merchants_webhookevent WHERE dispatched_at IS NULL ORDER BY id LIMIT 1)
     UNION ALL
+    (SELECT created_at FROM merchants_webhookredelivery WHERE finished_at IS NULL ORDER BY id LIMIT 1)
+    UNION ALL
     SELECT GREATEST(endpoint.paused_until, (
         SELECT next_attempt_at FROM merchants_webhookdelivery
         WHERE status = 'pending' AND endpoint_id = endpoint.id ORDER BY next_attempt_at LIMIT 1
@@ -46,6 +50,13 @@ WITH RECURSIVE {ENDPOINTS_WITH_PENDING_DELIVERIES}, due(since) AS (
 )
 SELECT min(since) FROM due WHERE since <= %(now)s
 """  # noqa: S608
+
+# Deliveries that may need somebody: given up, or refused again and again. An index holds exactly these.
+UNDELIVERED = Q(status=DeliveryStatus.FAILED) | Q(
+    status=DeliveryStatus.PENDING, attempt_count__gte=policy.DELIVERY_TRIES_TO_LOOK
+)
+TEST_EVENT = "webhook_endpoint.test"
+_SLACK = timedelta(minutes=1)  # between an event's id and its time, whichever was taken first
 
 _cache: dict[str, tuple[float, ApiKey]] = {}
 _cache_lock = threading.Lock()
@@ -122,3 +133,28 @@ def webhooks_due_since() -> datetime | None:
         cursor.execute(_WEBHOOKS_DUE_SINCE, {"enabled": WebhookEndpoint.Status.ENABLED, "now": clock.now()})
         since: datetime | None = cursor.fetchone()[0]
     return since
+
+
+def ids_between(since: datetime, until: datetime) -> tuple[uuid.UUID, uuid.UUID]:
+    """Between which ids lie those of the events made from `since` up to before `until`, and few others."""
+    return first_id_at(since - _SLACK), first_id_at(until + _SLACK)
+
+
+def count_missed(endpoint: WebhookEndpoint, *, since: datetime, until: datetime, at_most: int) -> int:
+    """How many events of that time an endpoint wants to hear and has not got; one more than `at_most` means more."""
+    first, last = ids_between(since, until)
+    events = WebhookEvent.objects.filter(
+        merchant=endpoint.merchant_id,
+        mode=endpoint.mode,
+        id__gte=first,
+        id__lt=last,
+        created_at__gte=since,
+        created_at__lt=until,
+        dispatched_at__isnull=False,
+    ).exclude(type=TEST_EVENT)
+    if endpoint.event_types:
+        events = events.filter(type__in=endpoint.event_types)
+    got = WebhookDelivery.objects.filter(
+        event=OuterRef("pk"), endpoint=endpoint, status__in=[DeliveryStatus.PENDING, DeliveryStatus.DELIVERED]
+    )
+    return events.filter(~Exists(got)).order_by()[: at_most + 1].count()

@@ -48,6 +48,7 @@ class ClosedDayAdmin(VerbAdmin, ReadOnlyAdmin):
 
     change_form_template = "admin/desk/closed_day.html"
     list_before_template = "admin/desk/closed_days.html"
+    money_columns = ("closing", "file")
     list_display = [
         "on",
         "gateway",

@@ -16,9 +16,10 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 
 from checkout.kit.actors import Actor
 from checkout.kit.admin import ReadOnlyAdmin, Verb, VerbAdmin, VerbForm, actor_of
-from checkout.kit.admin.verbs import user_of
+from checkout.kit.admin.requests import user_of
 from checkout.kit.display import EMPTY, amount, badge, code, link, list_of, page_of, page_of_public_id, person, words
 from checkout.kit.errors import Refusal
+from checkout.kit.inputs import is_printable
 from checkout.kit.models import AuditEntry, User
 from checkout.kit.money import Money
 from gateways.models import Gateway
@@ -188,6 +189,7 @@ class DiscrepancyAdmin(VerbAdmin, ReadOnlyAdmin):
 
     change_form_template = "admin/desk/discrepancy.html"
     list_before_template = "admin/desk/discrepancies.html"
+    money_columns = ("ours", "theirs", "difference")
     list_display = ["on", "what", "gateway", "ours", "theirs", "difference", "status_badge", "owner", "mode"]
     list_display_links = ["what"]
     list_filter = [
@@ -285,7 +287,8 @@ class DiscrepancyAdmin(VerbAdmin, ReadOnlyAdmin):
         """Explain all open discrepancies of one kind, gateway and currency alike; the totals are shown first."""
         if not request.user.has_perm(PERMISSION):
             raise PermissionDenied
-        asked = {name: request.GET.get(name, "") for name in ("kind", "gateway", "mode", "currency")}
+        words_asked = {name: request.GET.get(name, "") for name in ("kind", "gateway", "mode", "currency")}
+        asked = {name: word if is_printable(word) else "" for name, word in words_asked.items()}
         rows = list(
             Discrepancy.objects.filter(
                 status=DiscrepancyStatus.OPEN,

@@ -22,12 +22,12 @@ from checkout.kit.display import EMPTY, amount, badge, link, page_of, words
 from checkout.kit.errors import Refusal
 from checkout.kit.modes import Mode
 from checkout.kit.money import Money
+from checkout.kit.spreadsheets import safe
 from gateways.models import Gateway
 from gateways.settlements import LineKind
 from ledger.admin.filters import CurrencyFilter, FileFilter, MatchedFilter
 from ledger.models import BankLine, SettlementBatch, SettlementFile, SettlementLine
 from ledger.reconciliation.content import Content, opened
-from ledger.reports.formats.csv import safe
 from ledger.services.files import receive_file
 from ledger.statuses import FileStatus
 
@@ -183,6 +183,7 @@ class SettlementFileAdmin(ReadOnlyAdmin):
 class SettlementBatchAdmin(ReadOnlyAdmin):
     """What gateways say they have paid out, and the booking at the bank that brought it."""
 
+    money_columns = ("net",)
     list_display = ["paid_on", "reference", "gateway", "net", "line_count", "status_badge", "bank_booking", "mode"]
     list_display_links = ["reference"]
     list_filter = [
@@ -244,6 +245,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 class BankLineAdmin(ReadOnlyAdmin):
     """The bookings on our bank account."""
 
+    money_columns = ("sum",)
     list_display = ["booked_on", "text_or_reference", "sum", "payouts", "account"]
     list_display_links = ["text_or_reference"]
     fields = ["booked_on", "sum", "account", "reference", "text", "payouts", "file_link"]
@@ -274,6 +276,7 @@ class BankLineAdmin(ReadOnlyAdmin):
 class SettlementLineAdmin(ReadOnlyAdmin):
     """The lines of gateways' files, once these are imported."""
 
+    money_columns = ("gross", "fee", "net")
     list_display = ["occurred_on", "what", "gateway", "gateway_reference", "gross", "fee", "net", "state", "mode"]
     list_display_links = ["gateway_reference"]
     list_filter = [

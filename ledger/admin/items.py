@@ -18,6 +18,7 @@ from ledger.models import ClearingItem
 class ClearingItemAdmin(ReadOnlyAdmin):
     """What we expect gateways to settle, and which of it they have."""
 
+    money_columns = ("gross", "fee", "net")
     list_display = ["occurred_on", "what", "gross", "fee", "net", "gateway", "named", "state", "mode"]
     list_filter = [
         MatchedFilter,

@@ -128,6 +128,7 @@ class JournalEntryAdmin(VerbAdmin, ReadOnlyAdmin):
     change_list_template = "admin/desk/journal.html"
     verbs = (REVERSE,)
     inlines = [PostingInline]
+    money_columns = ("sum",)
     list_display = ["created_at", "accounting_day", "what", "sum", "merchant", "gateway", "about", "mode"]
     list_filter = [
         AccountingDayFilter,
@@ -201,6 +202,7 @@ class JournalEntryAdmin(VerbAdmin, ReadOnlyAdmin):
 class AccountAdmin(ReadOnlyAdmin):
     """Every account of the chart that was ever posted to, with what is on it now."""
 
+    money_columns = ("balance_amount",)
     list_display = ["name", "owner", "balance_amount", "nature", "mode"]
     list_filter = [
         ("kind", ChoicesDropdownFilter),

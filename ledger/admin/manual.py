@@ -18,7 +18,8 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 from checkout.kit import clock
 from checkout.kit.actors import Actor
 from checkout.kit.admin import DeskAdmin, DiscreetForm, MoneyField, Verb, VerbForm, actor_of
-from checkout.kit.admin.verbs import ReasonField, user_of
+from checkout.kit.admin.requests import user_of
+from checkout.kit.admin.verbs import ReasonField
 from checkout.kit.display import code, link, list_of, page_of, words
 from checkout.kit.errors import Refusal
 from checkout.kit.ids import parse_public_id

@@ -16,7 +16,7 @@ from django.urls import URLPattern, path, reverse
 
 from checkout.kit import audit
 from checkout.kit.admin import DeskAdmin, actor_of
-from checkout.kit.admin.verbs import user_of
+from checkout.kit.admin.requests import user_of
 from checkout.kit.display import words
 from checkout.settings import policy
 from gateways.models import Gateway

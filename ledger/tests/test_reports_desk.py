@@ -47,7 +47,7 @@ def test_the_index_says_which_question_each_report_answers(book: Book) -> None:
         assert report.question in said
 
 
-@pytest.mark.parametrize("role", EVERYBODY)
+@pytest.mark.parametrize("role", [role for role in EVERYBODY if role not in ("Risk", "Developer support")])
 @pytest.mark.parametrize("name", REPORTS)
 def test_every_report_opens_and_says_that_it_ties(name: str, role: str, book: Book) -> None:
     answer = at_desk(role).get(page_of(name), {**words_for(name), "currency": "EUR"})

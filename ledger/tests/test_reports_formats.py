@@ -16,10 +16,10 @@ import pytest
 from defusedxml import ElementTree
 
 from checkout.kit.money import Money
+from checkout.kit.spreadsheets import safe
 from ledger.reports import REPORTS
 from ledger.reports.declaration import Column, Control, Report, Row, Type
 from ledger.reports.formats import FORMATS, xlsx
-from ledger.reports.formats.csv import safe
 from ledger.reports.running import running, stream
 from ledger.reports.scope import Asks, Scope, read_scope
 from ledger.tests.book import MARCH, Book, write_book
@@ -167,7 +167,7 @@ def test_what_does_not_tie_is_told_in_the_last_line(db: None) -> None:
 
 
 def test_a_sheet_that_is_full_goes_on_in_another(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xlsx, "MAX_ROWS", 4)
+    monkeypatch.setattr(xlsx, "MAX_SHEET_ROWS", 4)
 
     content = written("xlsx", of_rows(lambda scope: numbered(7)), mode="test")
 

@@ -13,17 +13,17 @@ from merchants.services.events import (
     DELIVER_WEBHOOKS,
     dispatch_events,
     forget_old_events,
-    redeliver,
-    redeliver_missed,
     send_test_event,
 )
 from merchants.services.keys import NewKey, create_api_key, note_key_used, revoke_api_key
 from merchants.services.merchants import create_merchant, set_merchant_status
+from merchants.services.redelivery import continue_redelivery, redeliver, redeliver_missed
 
 __all__ = [
     "DELIVER_WEBHOOKS",
     "EndpointSecret",
     "NewKey",
+    "continue_redelivery",
     "create_api_key",
     "create_endpoint",
     "create_merchant",

@@ -28,6 +28,7 @@ from merchants.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from merchants.sender import Answer, Message, Sender
 from merchants.services.endpoints import disable, may_be_loopback
 from merchants.services.events import DELIVER_WEBHOOKS, dispatch_events
+from merchants.services.redelivery import continue_redelivery
 from merchants.statuses import DELIVERY, DeliveryEvent, DeliveryStatus
 
 log = structlog.get_logger(__name__)
@@ -99,7 +100,7 @@ def deliver_due() -> int:
             return 0
         claim_until = time.monotonic() + policy.WEBHOOK_RUN_SECONDS
         while time.monotonic() < claim_until:
-            started = dispatch_events() + _send_due(sender)
+            started = dispatch_events() + continue_redelivery() + _send_due(sender)
             if not started and not sender.is_busy:
                 break
             recorded += _record(sender.take(policy.CLAIM_AGAIN_SECONDS))

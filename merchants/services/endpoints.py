@@ -13,7 +13,7 @@ from checkout.kit.modes import Mode
 from checkout.kit.statuses import advance_where
 from checkout.settings import policy
 from merchants import sender, signatures
-from merchants.errors import TooManyWebhookEndpoints
+from merchants.errors import TooManyWebhookEndpoints, WebhookEndpointDisabled
 from merchants.models import Merchant, WebhookDelivery, WebhookEndpoint
 from merchants.statuses import DELIVERY, DeliveryEvent
 
@@ -138,6 +138,14 @@ def disable(*, endpoint_id: Any, reason: str, actor: Actor) -> WebhookEndpoint:
             WebhookDelivery.objects.filter(endpoint=endpoint), DELIVERY, DeliveryEvent.CANCEL, next_attempt_at=None
         )
         audit.record(actor=actor, verb="webhook_endpoint.disable", obj=endpoint, reason=reason)
+    return endpoint
+
+
+def lock_enabled(endpoint: WebhookEndpoint) -> WebhookEndpoint:
+    """The endpoint, locked so that it stays enabled. Refuses: WebhookEndpointDisabled."""
+    endpoint = _lock(endpoint.pk)
+    if not endpoint.is_enabled:
+        raise WebhookEndpointDisabled()
     return endpoint
 
 

@@ -1,7 +1,5 @@
 """What are merchants told? Events are written with the change itself, then made into deliveries, set by set."""
 
-from datetime import datetime
-
 from django.db import connection, transaction
 
 from checkout.kit import audit, clock
@@ -9,14 +7,13 @@ from checkout.kit.actors import Actor
 from checkout.kit.defer import defer
 from checkout.kit.durable import durable
 from checkout.kit.ids import uuid7
-from checkout.kit.statuses import advance
 from checkout.settings import policy
-from merchants.errors import WebhookEndpointDisabled, WebhookEventNotFound
 from merchants.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
-from merchants.statuses import DELIVERY, DeliveryEvent, DeliveryStatus
+from merchants.selectors import TEST_EVENT
+from merchants.services.endpoints import lock_enabled
+from merchants.statuses import DELIVERY
 
 DELIVER_WEBHOOKS = "merchants.deliver_webhooks"
-TEST_EVENT = "webhook_endpoint.test"
 _FORGET_COUNT = 1000
 
 # The share lock keeps an endpoint from being disabled half-way: what is made for it here is there to be canceled.
@@ -39,20 +36,6 @@ WITH batch AS (
     ON CONFLICT (event_id, endpoint_id) DO NOTHING
 )
 UPDATE merchants_webhookevent AS event SET dispatched_at = %(now)s FROM batch WHERE event.id = batch.id
-"""
-
-_REDELIVER = """
-INSERT INTO merchants_webhookdelivery
-    (event_id, endpoint_id, status, attempt_count, next_attempt_at, last_error, created_at)
-SELECT event.id, %(endpoint)s, %(pending)s, 0, %(now)s, '', %(now)s
-FROM merchants_webhookevent AS event
-WHERE event.merchant_id = %(merchant)s AND event.mode = %(mode)s AND event.dispatched_at IS NOT NULL
-    AND event.created_at >= %(since)s AND event.created_at < %(until)s
-    AND (%(types)s::text[] = '{}' OR event.type = ANY(%(types)s)) AND event.type <> %(test_event)s
-ORDER BY event.id
-ON CONFLICT (event_id, endpoint_id) DO UPDATE
-    SET status = %(pending)s, attempt_count = 0, next_attempt_at = %(now)s
-    WHERE merchants_webhookdelivery.status = ANY(%(missed)s)
 """
 
 _FORGET = """
@@ -89,7 +72,7 @@ def dispatch_events() -> int:
 @transaction.atomic
 def send_test_event(*, endpoint: WebhookEndpoint, actor: Actor) -> WebhookEvent:
     """Send an event that tells of nothing to this endpoint alone. Refuses: WebhookEndpointDisabled."""
-    endpoint = _enabled(endpoint)
+    endpoint = lock_enabled(endpoint)
     now = clock.now()
     event = WebhookEvent(
         id=uuid7(),
@@ -109,74 +92,9 @@ def send_test_event(*, endpoint: WebhookEndpoint, actor: Actor) -> WebhookEvent:
 
 
 @transaction.atomic
-def redeliver(*, endpoint: WebhookEndpoint, event: WebhookEvent, actor: Actor) -> WebhookDelivery:
-    """Send one event to an endpoint once more, or for the first time, with all its tries; one on its way stays so.
-
-    Refuses: WebhookEndpointDisabled, WebhookEventNotFound.
-    """
-    endpoint = _enabled(endpoint)
-    if (event.merchant_id, event.mode) != (endpoint.merchant_id, endpoint.mode):
-        raise WebhookEventNotFound()
-    now = clock.now()
-    delivery, is_new = WebhookDelivery.objects.select_for_update(no_key=True).get_or_create(
-        event=event, endpoint=endpoint, defaults={"next_attempt_at": now}
-    )
-    if not is_new and DELIVERY.allows(delivery.status, DeliveryEvent.REDELIVER):
-        advance(delivery, DELIVERY, DeliveryEvent.REDELIVER)
-        delivery.attempt_count, delivery.next_attempt_at = 0, now
-        delivery.save(update_fields=["status", "attempt_count", "next_attempt_at"])
-    audit.record(actor=actor, verb="webhook_endpoint.redeliver", obj=endpoint, after={"event": event.public_id})
-    defer(DELIVER_WEBHOOKS)
-    return delivery
-
-
-@transaction.atomic
-def redeliver_missed(*, endpoint: WebhookEndpoint, since: datetime, until: datetime, actor: Actor) -> int:
-    """Send what an endpoint wants to hear and has not got, of the events made from `since` up to before `until`.
-
-    That is what failed, what was canceled, and what happened while it was disabled. Returns how many are on their way
-    now. Refuses: WebhookEndpointDisabled.
-    """
-    endpoint = _enabled(endpoint)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _REDELIVER,
-            {
-                "endpoint": endpoint.pk,
-                "merchant": endpoint.merchant_id,
-                "mode": endpoint.mode,
-                "types": endpoint.event_types,
-                "test_event": TEST_EVENT,
-                "since": since,
-                "until": until,
-                "now": clock.now(),
-                "pending": DELIVERY.initial,
-                "missed": [DeliveryStatus.FAILED, DeliveryStatus.CANCELED],
-            },
-        )
-        count = int(cursor.rowcount)
-    audit.record(
-        actor=actor,
-        verb="webhook_endpoint.redeliver_missed",
-        obj=endpoint,
-        after={"since": since.isoformat(), "until": until.isoformat(), "count": count},
-    )
-    defer(DELIVER_WEBHOOKS)
-    return count
-
-
-@transaction.atomic
 def forget_old_events() -> int:
     """Delete the oldest events beyond what we keep, with their deliveries, a batch; returns how many events went."""
     before = clock.seconds_from_now(-policy.WEBHOOK_EVENT_DAYS * 86_400)
     with connection.cursor() as cursor:
         cursor.execute(_FORGET, {"limit": _FORGET_COUNT, "before": before})
         return int(cursor.rowcount)
-
-
-def _enabled(endpoint: WebhookEndpoint) -> WebhookEndpoint:
-    """The endpoint, locked so that it stays enabled."""
-    endpoint = WebhookEndpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
-    if not endpoint.is_enabled:
-        raise WebhookEndpointDisabled()
-    return endpoint

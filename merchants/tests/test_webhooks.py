@@ -799,9 +799,13 @@ def test_what_was_missed_is_sent_and_what_arrived_is_not(receiver: Open, merchan
     there.received.clear()
 
     def redeliver() -> int:
-        return services.redeliver_missed(
+        asked = services.redeliver_missed(
             endpoint=endpoint, since=clock.seconds_from_now(-3600), until=clock.now(), actor=ACTOR
         )
+        services.continue_redelivery()
+        asked.refresh_from_db()
+        assert asked.finished_at is not None
+        return asked.count
 
     assert redeliver() == 2
     assert redeliver() == 0

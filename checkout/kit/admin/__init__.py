@@ -1,8 +1,10 @@
 """How do people see and ask? What the desk's pages are made of, and the pages of people, audit and alerts."""
 
 from checkout.kit.admin import audit, people
+from checkout.kit.admin.bulk import BulkAdmin, BulkVerb
 from checkout.kit.admin.configuration import CodesField, ConfigurationAdmin, DeskForm, ReasonedForm
-from checkout.kit.admin.lists import DeskAdmin, ReadOnlyAdmin
+from checkout.kit.admin.lists import DeskAdmin, Queue, ReadOnlyAdmin
+from checkout.kit.admin.requests import actor_of
 from checkout.kit.admin.verbs import (
     AlreadyDone,
     DiscreetForm,
@@ -11,11 +13,12 @@ from checkout.kit.admin.verbs import (
     Verb,
     VerbAdmin,
     VerbForm,
-    actor_of,
 )
 
 __all__ = [
     "AlreadyDone",
+    "BulkAdmin",
+    "BulkVerb",
     "CodesField",
     "ConfigurationAdmin",
     "DeskAdmin",
@@ -23,6 +26,7 @@ __all__ = [
     "DiscreetForm",
     "MoneyField",
     "PlainForm",
+    "Queue",
     "ReadOnlyAdmin",
     "ReasonedForm",
     "Verb",

@@ -11,7 +11,8 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from checkout.kit import audit
-from checkout.kit.admin.verbs import DiscreetForm, ReasonField, VerbAdmin, actor_of
+from checkout.kit.admin.requests import actor_of
+from checkout.kit.admin.verbs import DiscreetForm, ReasonField, VerbAdmin
 from checkout.kit.models import AuditEntry
 
 _CHANGES_SHOWN = 20

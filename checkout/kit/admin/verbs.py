@@ -21,10 +21,13 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from checkout.kit.access import sessions
 from checkout.kit.actors import Actor
+from checkout.kit.admin import fresh
 from checkout.kit.admin.lists import DeskAdmin
+from checkout.kit.admin.requests import actor_of, user_of
 from checkout.kit.card_numbers import holds_sensitive_data
-from checkout.kit.display import page_of
+from checkout.kit.display import name_of, page_of
 from checkout.kit.errors import Refusal
 from checkout.kit.inputs import is_printable
 from checkout.kit.models import User
@@ -35,17 +38,6 @@ _MAJOR_UNITS = re.compile(r"[0-9]{1,12}(?:\.([0-9]{1,3}))?", re.ASCII)
 
 class AlreadyDone(Exception):
     """This very form was submitted before; nothing was done again."""
-
-
-def actor_of(request: HttpRequest) -> Actor:
-    """The person at the desk, with the address they came from."""
-    return Actor.user(request.user.get_username(), request.META.get("REMOTE_ADDR", ""))
-
-
-def user_of(request: HttpRequest) -> User:
-    """The person at the desk; the site lets nobody else in."""
-    assert isinstance(request.user, User)
-    return request.user
 
 
 class DiscreetForm(forms.BaseForm):
@@ -102,8 +94,9 @@ class MoneyField(forms.CharField):
 
 
 class VerbForm(DiscreetForm, forms.Form):
-    """What every confirmation asks. The token makes one opened page good for one deed."""
+    """What every confirmation asks. The token makes one opened page good for one deed; `person` is who fills it in."""
 
+    person: User
     reason = ReasonField()
     token = forms.UUIDField(widget=forms.HiddenInput)
 
@@ -124,8 +117,8 @@ class Verb:
 
     `act` gets the object, the actor and the form's data, calls one verb and returns what to say: a sentence, or a page
     to show at once. `is_offered` is whether the object's status allows it, `consequence` what will happen, `preview`
-    what would be posted: accounts and amounts, debit positive; `needs_fresh_code` whether the object with the form's data
-    asks for a one-time code of the last minutes.
+    what would be posted: accounts and amounts, debit positive; `needs_fresh_code` whether the object with the form's
+    data asks for a one-time code of the last minutes: with `fresh.always` the page asks for it from the beginning.
     """
 
     name: str
@@ -137,6 +130,7 @@ class Verb:
     is_offered: Callable[[Any], bool] = lambda obj: True
     form_class: type[VerbForm] = VerbForm
     is_grave: bool = False
+    template: str = "admin/desk/confirm.html"
     result_template: str = ""
     preview: Callable[[Any], Sequence[tuple[str, Money]]] = lambda obj: ()
     needs_fresh_code: Callable[[Any, dict[str, Any]], bool] = lambda obj, data: False
@@ -155,13 +149,13 @@ class VerbAdmin(DeskAdmin):
             path(f"<path:object_id>/{verb.name}/", view, {"verb": verb}, name=f"{names}_{verb.name}")
             for verb in self.verbs
         ]
-        return own + super().get_urls()  # type: ignore[no-any-return]
+        return own + super().get_urls()
 
     def buttons(self, request: HttpRequest, obj: Any) -> list[dict[str, Any]]:
         """The verbs that this person may ask of this object now."""
         names = f"admin:{self.opts.app_label}_{self.opts.model_name}"
         return [
-            {"verb": verb, "address": reverse(f"{names}_{verb.name}", args=[obj.public_id])}
+            {"verb": verb, "address": reverse(f"{names}_{verb.name}", args=[name_of(obj)])}
             for verb in self.verbs
             if request.user.has_perm(verb.permission) and verb.is_offered(obj)
         ]
@@ -185,7 +179,11 @@ class VerbAdmin(DeskAdmin):
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
         form = verb.form_class(request.POST if request.method == "POST" else None, obj=obj)
-        if request.method == "POST" and form.is_valid():
+        form.person = user_of(request)
+        asks_at_once = fresh.FIELD in request.POST or verb.needs_fresh_code is fresh.always
+        if asks_at_once and not sessions.is_fresh(request):
+            fresh.ask(form)
+        if request.method == "POST" and form.is_valid() and self._may_go_on(request, obj, verb, form):
             try:
                 done = verb.act(obj, actor_of(request), form.cleaned_data)
             except Refusal as refusal:
@@ -205,7 +203,10 @@ class VerbAdmin(DeskAdmin):
         elif request.method != "POST" and not verb.is_offered(obj):
             messages.warning(request, f"{verb.label} is not possible now.")
             return HttpResponseRedirect(page_of(obj))
-        return self._show(request, "admin/desk/confirm.html", obj, verb, {"form": form})
+        return self._show(request, verb.template, obj, verb, {"form": form})
+
+    def _may_go_on(self, request: HttpRequest, obj: Any, verb: Verb, form: VerbForm) -> bool:
+        return not verb.needs_fresh_code(obj, form.cleaned_data) or fresh.is_given(request, form)
 
     def _show(
         self, request: HttpRequest, template: str, obj: Any, verb: Verb, context: dict[str, Any]

@@ -7,10 +7,9 @@ from io import TextIOWrapper
 from typing import BinaryIO
 
 from checkout.kit.money import Money
+from checkout.kit.spreadsheets import safe
 from ledger.reports.declaration import Column, Row, Value
 from ledger.reports.running import Run
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write(run: Run, file: BinaryIO) -> None:
@@ -31,11 +30,6 @@ def write(run: Run, file: BinaryIO) -> None:
 def label_column(columns: Iterable[Column]) -> Column:
     """The column in which a line of totals says that it is one."""
     return next(column for column in columns if not column.is_number)
-
-
-def safe(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def plain(value: Value) -> str:

@@ -13,12 +13,11 @@ from xlsxwriter import Workbook  # type: ignore[import-untyped]
 
 from checkout.kit import clock
 from checkout.kit.money import CURRENCY_DECIMALS, Money
+from checkout.kit.spreadsheets import EXACT, MAX_SHEET_ROWS
 from ledger.reports.declaration import Column, Row, Type, Value
 from ledger.reports.formats.csv import label_column
 from ledger.reports.running import Run
 
-MAX_ROWS = 1_048_576  # of one sheet, by the format
-_EXACT = 10**15  # a spreadsheet's numbers have fifteen digits: what has more is written as text
 _WIDTHS = {Type.MONEY: 16, Type.COUNT: 10, Type.DATE: 11, Type.SHARE: 9, Type.TEXT: 24}
 _OPTIONS = {
     "constant_memory": True,
@@ -78,7 +77,7 @@ class _Sheets:
 
     def _next_line(self) -> None:
         self.line += 1
-        if self.line >= MAX_ROWS:
+        if self.line >= MAX_SHEET_ROWS:
             self._start_sheet()
             self.line = 1
 
@@ -92,13 +91,13 @@ class _Sheets:
         match value:
             case None:
                 self.sheet.write_blank(self.line, place, None, self._format("@", is_total))
-            case Money() if abs(value.amount_minor) < _EXACT:
+            case Money() if abs(value.amount_minor) < EXACT:
                 decimals = CURRENCY_DECIMALS[value.currency]
                 shape = f"#,##0.{'0' * decimals}" if decimals else "#,##0"
                 self.sheet.write_number(self.line, place, float(value.as_decimal()), self._format(shape, is_total))
             case Decimal():
                 self.sheet.write_number(self.line, place, float(value), self._format("0.00%", is_total))
-            case int() if abs(value) < _EXACT:
+            case int() if abs(value) < EXACT:
                 self.sheet.write_number(self.line, place, value, self._format("#,##0", is_total))
             case date():
                 self.sheet.write_datetime(self.line, place, value, self._format("yyyy-mm-dd", is_total))

@@ -1,4 +1,4 @@
-"""How does an operator see merchants, their keys and what they are told, and ask for a change?"""
+"""How does an operator see merchants and their keys, and ask for a change?"""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -18,14 +18,13 @@ from unfold.widgets import (
 
 from checkout.kit import clock
 from checkout.kit.actors import Actor
-from checkout.kit.admin import ConfigurationAdmin, PlainForm, ReadOnlyAdmin, Verb, VerbAdmin, actor_of
+from checkout.kit.admin import ConfigurationAdmin, PlainForm, ReadOnlyAdmin, Verb, VerbAdmin, actor_of, fresh
 from checkout.kit.countries import COUNTRIES
-from checkout.kit.display import badge, code, document, link, list_of, page_of, page_of_public_id
-from checkout.kit.ids import parse_public_id
+from checkout.kit.display import badge, code, link, list_of, page_of
 from checkout.kit.modes import Mode
 from checkout.kit.money import CURRENCY_DECIMALS
 from merchants import services
-from merchants.models import ApiKey, Merchant, Scope, WebhookDelivery, WebhookEndpoint, WebhookEvent, all_scopes
+from merchants.models import ApiKey, Merchant, Scope, WebhookEvent, all_scopes
 
 _KEYS_SHOWN = 20
 
@@ -99,6 +98,7 @@ class MerchantAdmin(ConfigurationAdmin):
                 "The key works at once. Its secret is shown on the next page, and never again."
             ),
             act=_create_key,
+            needs_fresh_code=fresh.always,
             form_class=NewKeyForm,
             result_template="admin/desk/new_key.html",
         ),
@@ -181,6 +181,7 @@ class ApiKeyAdmin(VerbAdmin, ReadOnlyAdmin):
             permission="merchants.change_apikey",
             consequence=lambda key: "The key opens nothing any more, within a second. This cannot be undone.",
             act=_revoke,
+            needs_fresh_code=fresh.always,
             is_offered=lambda key: key.revoked_at is None,
             is_grave=True,
         ),
@@ -207,154 +208,6 @@ class ApiKeyAdmin(VerbAdmin, ReadOnlyAdmin):
     @display(description="state")
     def state(self, key: ApiKey) -> SafeString:
         return badge(state_of(key))
-
-
-@admin.register(WebhookEvent)
-class WebhookEventAdmin(ReadOnlyAdmin):
-    """What merchants are told."""
-
-    list_display = ["created_at", "merchant", "type", "about", "sequence", "mode"]
-    list_filter = [("merchant", RelatedDropdownFilter), ("mode", ChoicesDropdownFilter)]
-    list_select_related = ["merchant"]
-    search_fields = ["object_id"]
-    search_help_text = "The id of what it is about, in full"
-    fields = ["created_at", "merchant_link", "mode", "type", "about", "sequence", "body"]
-    readonly_fields = fields
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[WebhookEvent], search_term: str
-    ) -> tuple[QuerySet[WebhookEvent], bool]:
-        return (queryset.filter(object_id=search_term.strip()) if search_term else queryset), False
-
-    @display(description="merchant")
-    def merchant_link(self, event: WebhookEvent) -> SafeString:
-        return link(event.merchant, page_of(event.merchant))
-
-    @display(description="about")
-    def about(self, event: WebhookEvent) -> SafeString:
-        return link(code(event.object_id), page_of_public_id(event.object_id))
-
-    @display(description="data")
-    def body(self, event: WebhookEvent) -> SafeString:
-        return document(event.data)
-
-
-def _disable(endpoint: WebhookEndpoint, actor: Actor, data: dict[str, Any]) -> str:
-    services.disable_endpoint(endpoint=endpoint, reason=data["reason"], actor=actor)
-    return "The endpoint is disabled: it is told nothing any more."
-
-
-def _enable(endpoint: WebhookEndpoint, actor: Actor, data: dict[str, Any]) -> str:
-    services.enable_endpoint(endpoint=endpoint, actor=actor)
-    return "The endpoint is enabled: it is told what happens from now on."
-
-
-@admin.register(WebhookEndpoint)
-class WebhookEndpointAdmin(VerbAdmin, ReadOnlyAdmin):
-    """Where merchants are told. Their software makes and changes these; the secrets that sign are not here."""
-
-    list_display = ["url", "merchant", "mode", "status_badge", "failure_count", "failing_since", "created_at"]
-    list_filter = [("merchant", RelatedDropdownFilter), ("status", ChoicesDropdownFilter)]
-    list_select_related = ["merchant"]
-    quick_filters = (("Enabled", "status__exact=enabled"), ("Disabled", "status__exact=disabled"))
-    fields = [
-        *("url", "merchant_link", "mode", "description", "hears", "status_badge", "disabled_reason"),
-        *("failure_count", "failing_since", "paused_until", "created_at"),
-    ]
-    readonly_fields = fields
-    verbs = (
-        Verb(
-            name="disable",
-            label="Disable",
-            icon="block",
-            permission="merchants.change_webhookendpoint",
-            consequence=lambda endpoint: "It is told nothing from now on, and what is on its way to it is given up.",
-            act=_disable,
-            is_offered=lambda endpoint: endpoint.is_enabled,
-            is_grave=True,
-        ),
-        Verb(
-            name="enable",
-            label="Enable",
-            icon="check_circle",
-            permission="merchants.change_webhookendpoint",
-            consequence=lambda endpoint: "It is told what happens from now on. What it has missed is not sent again.",
-            act=_enable,
-            is_offered=lambda endpoint: not endpoint.is_enabled,
-            form_class=PlainForm,
-        ),
-    )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEndpoint]:
-        return super().get_queryset(request).select_related("merchant").defer("secret", "previous_secret")
-
-    def page_context(self, request: HttpRequest, obj: WebhookEndpoint) -> dict[str, Any]:
-        deliveries = list_of(WebhookDelivery, f"endpoint={obj.public_id}")
-        return {
-            **super().page_context(request, obj),
-            "badges": [badge(obj.status), badge(obj.mode)],
-            "links": [("Deliveries", deliveries)],
-        }
-
-    @display(description="merchant")
-    def merchant_link(self, endpoint: WebhookEndpoint) -> SafeString:
-        return link(endpoint.merchant, page_of(endpoint.merchant))
-
-    @display(description="hears")
-    def hears(self, endpoint: WebhookEndpoint) -> str:
-        return ", ".join(endpoint.event_types) or "everything"
-
-    @display(description="status")
-    def status_badge(self, endpoint: WebhookEndpoint) -> SafeString:
-        return badge(endpoint.status)
-
-
-class EndpointFilter(DropdownFilter):
-    """By the address that is told."""
-
-    title = "endpoint"
-    parameter_name = "endpoint"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(endpoint.public_id, endpoint.url[:60]) for endpoint in WebhookEndpoint.objects.only("url")[:100]]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]) -> QuerySet[WebhookDelivery]:
-        if not self.value():
-            return queryset
-        return queryset.filter(endpoint=parse_public_id(WebhookEndpoint.PUBLIC_PREFIX, self.value() or ""))
-
-
-@admin.register(WebhookDelivery)
-class WebhookDeliveryAdmin(ReadOnlyAdmin):
-    """What is on its way to merchants, what arrived, and what did not."""
-
-    list_display = [
-        *("created_at", "type", "about", "address", "status_badge", "attempt_count", "next_attempt_at"),
-        *("last_http_status", "last_error"),
-    ]
-    list_display_links = None
-    list_filter = [("status", ChoicesDropdownFilter), EndpointFilter]
-    list_select_related = ["event", "endpoint"]
-    quick_filters = (("On their way", "status__exact=pending"), ("Failed", "status__exact=failed"))
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:
-        return super().get_queryset(request).defer("endpoint__secret", "endpoint__previous_secret")
-
-    @display(description="event")
-    def type(self, delivery: WebhookDelivery) -> str:
-        return delivery.event.type
-
-    @display(description="about")
-    def about(self, delivery: WebhookDelivery) -> SafeString:
-        return link(code(delivery.event.object_id), page_of_public_id(delivery.event.object_id))
-
-    @display(description="endpoint")
-    def address(self, delivery: WebhookDelivery) -> SafeString:
-        return link(delivery.endpoint.url, page_of(delivery.endpoint))
-
-    @display(description="status")
-    def status_badge(self, delivery: WebhookDelivery) -> SafeString:
-        return badge(delivery.status)
 
 
 def state_of(key: ApiKey) -> str:
