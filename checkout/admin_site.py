@@ -3,24 +3,38 @@
 It is loaded before the apps are ready, so whatever needs their models is imported when it is asked for.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
-from django.http import HttpRequest
+from django.db import connection
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
-from unfold.dataclasses import SearchResult
+from django.urls import URLPattern, reverse
 from unfold.sites import UnfoldAdminSite
 
 from checkout.kit import clock
-
-_ALERTS_SHOWN = 5
+from checkout.settings import policy
 
 # Group by group: title, icon, URL name, and the permission that shows it.
 _NAVIGATION = (
     ("", (("Today", "today", "admin:index", ""),)),
+    (
+        "Queues",
+        (
+            ("Unknown outcomes", "question_mark", "admin:payments_attempt_unknown", "payments.view_attempt"),
+            ("Stuck payments", "hourglass_bottom", "admin:payments_payment_stuck", "payments.view_payment"),
+            ("Approvals", "how_to_reg", "admin:kit_approval_changelist", "kit.view_approval"),
+            ("Unmatched notices", "link_off", "admin:gateways_notice_unmatched", "gateways.view_notice"),
+            (
+                *("Failed webhooks", "unsubscribe", "admin:merchants_webhookdelivery_failed"),
+                "merchants.view_webhookdelivery",
+            ),
+        ),
+    ),
     (
         "Payments",
         (
@@ -68,7 +82,6 @@ _NAVIGATION = (
         (
             ("Users", "person", "admin:kit_user_changelist", "kit.view_user"),
             ("Groups", "groups", "admin:auth_group_changelist", "auth.view_group"),
-            ("Approvals", "how_to_reg", "admin:kit_approval_changelist", "kit.view_approval"),
             ("Audit", "history", "admin:kit_auditentry_changelist", "kit.view_auditentry"),
             ("Alerts", "notifications", "admin:kit_alert_changelist", "kit.view_alert"),
         ),
@@ -82,9 +95,23 @@ class CheckoutAdminSite(UnfoldAdminSite):
 
     index_title = "Today"
 
+    def extra_urls(self) -> list[URLPattern]:
+        """The pages on which people prove who they are."""
+        from checkout.kit.admin.access import Pages
+
+        return Pages(self).urls()
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """What happened today, as far as this person may know."""
-        return super().index(request, {**home(request), **(extra_context or {})})
+        from checkout.home import Home
+
+        return super().index(request, {**Home(request).context(), **(extra_context or {})})
+
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """What the command palette finds; nothing of it is kept."""
+        from checkout import palette
+
+        return palette.answer(self, request)
 
 
 class CheckoutAdminConfig(AdminConfig):
@@ -107,11 +134,12 @@ def environment(request: HttpRequest) -> tuple[str, str]:
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar, by job, with what this person may see; the one entry that this page belongs to is active."""
+    badges = queue_badges(request)
     groups: list[dict[str, Any]] = [
         {
             "title": title,
             "items": [
-                {"title": name, "icon": icon, "link": reverse(address)}
+                {"title": name, "icon": icon, "link": reverse(address), **badges.get(address, {})}
                 for name, icon, address, permission in items
                 if not permission or request.user.has_perm(permission)
             ],
@@ -127,43 +155,42 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     return groups
 
 
-def search(request: HttpRequest, term: str) -> list[SearchResult]:
-    """What the command palette finds beyond pages: the object with the outside name that was pasted."""
-    from checkout.kit.display import page_of_public_id
+def queue_badges(request: HttpRequest) -> dict[str, dict[str, Any]]:
+    """How many wait in each queue that this person may see, by the queue's address. One query, and once per request."""
+    from checkout.kit.models import Approval
 
-    name = request.GET.get("s", "").strip()
-    address = page_of_public_id(name) if "_" in name else ""
-    return [SearchResult(title=name, description="Open", link=address, icon="arrow_forward")] if address else []
+    if not hasattr(request, "_queue_badges"):
+        waiting = {
+            f"admin:{model._meta.app_label}_{model._meta.model_name}_{queue.queue_name}": queue.waiting(
+                model._default_manager.all()
+            )
+            for model, page in admin.site._registry.items()
+            for queue in getattr(page, "queues", ())
+            if page.has_view_permission(request)
+        }
+        if request.user.has_perm("kit.view_approval"):
+            open_ones = Approval.objects.filter(status=Approval.Status.REQUESTED, expires_at__gt=clock.now())
+            waiting["admin:kit_approval_changelist"] = open_ones.exclude(maker=request.user.pk)
+        request._queue_badges = {  # type: ignore[attr-defined]
+            address: {"badge": shown, "badge_variant": "warning"}
+            for address, shown in zip(waiting, _counted(waiting.values()), strict=True)
+            if shown
+        }
+    badges: dict[str, dict[str, Any]] = request._queue_badges  # type: ignore[attr-defined]
+    return badges
 
 
-def home(request: HttpRequest) -> dict[str, Any]:
-    """The figures of the home page; a fixed number of queries."""
-    from checkout.kit.models import Alert, Approval
-    from gateways.admin.board import Figures, figures_today
-    from gateways.models import Gateway
-    from ledger.reconciliation.selectors import open_discrepancies
-    from ledger.reconciliation.statements import days_not_closed
-    from payments import selectors
-    from payments.admin.today import today
-
-    context: dict[str, Any] = {}
-    if request.user.has_perm("payments.view_payment"):
-        context["today"] = today(request.GET.get("mode", ""))
-        context["self_audit"] = selectors.self_audit_summary()
-    if request.user.has_perm("ledger.view_discrepancy") and (found := open_discrepancies()):
-        oldest = min(kind.oldest_on for kind in found)
-        context["differences"] = sum(kind.count for kind in found)
-        context["oldest_difference_days"] = max(0, (clock.now().date() - oldest).days)
-    if request.user.has_perm("ledger.view_closedday"):
-        context["days_waiting"] = sum(waiting.count for waiting in days_not_closed())
-    if request.user.has_perm("gateways.view_gateway"):
-        figures = figures_today()
-        context["gateways"] = [(gateway, figures.get(gateway.pk, Figures())) for gateway in Gateway.objects.all()]
-    if request.user.has_perm("kit.view_alert"):
-        alerts = Alert.objects.filter(acknowledged_at=None)[: _ALERTS_SHOWN + 1]
-        context["alerts"], context["has_more_alerts"] = alerts[:_ALERTS_SHOWN], len(alerts) > _ALERTS_SHOWN
-        context["may_acknowledge"] = request.user.has_perm("kit.change_alert")
-    if request.user.has_perm("kit.change_approval"):
-        waiting = Approval.objects.filter(status=Approval.Status.REQUESTED, expires_at__gt=clock.now())
-        context["approvals"] = waiting.exclude(maker=request.user.pk).count()
-    return context
+def _counted(queues: Iterable[QuerySet[Any]]) -> list[str]:
+    """The number of rows of each query, as far as anybody needs to know: nothing for none, and “99+” for many."""
+    parts: list[str] = []
+    values: list[Any] = []
+    for rows in queues:
+        query, its_values = rows.order_by().values("pk")[: policy.QUEUE_COUNT + 1].query.sql_with_params()
+        parts.append(f"(SELECT count(*) FROM ({query}) AS waiting)")  # noqa: S608
+        values += its_values
+    if not parts:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(parts)}", values)
+        found = cursor.fetchone()
+    return [f"{policy.QUEUE_COUNT}+" if count > policy.QUEUE_COUNT else str(count or "") for count in found]

@@ -82,7 +82,7 @@ FIGURES = (
         SELECT gateway.code, quantile, percentile_cont(quantile) WITHIN GROUP (ORDER BY duration_ms) / 1000
         FROM gateways_gateway AS gateway CROSS JOIN unnest(ARRAY[0.5, 0.95, 0.99]) AS quantile CROSS JOIN LATERAL (
             SELECT started_at, duration_ms FROM gateways_gatewaycall
-            WHERE gateway_id = gateway.id ORDER BY id DESC LIMIT 1000
+            WHERE gateway_id = gateway.id ORDER BY started_at DESC LIMIT 1000
         ) AS call
         WHERE call.started_at > %(now)s - interval '15 minutes' GROUP BY gateway.code, quantile
         """,

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import Group
 
+from checkout.kit.access.models import Authenticator
 from checkout.kit.actors import Actor
 from checkout.kit.models import User
 from checkout.kit.modes import Mode
@@ -52,7 +53,9 @@ REGIONS = (
 PEOPLE = (
     ("admin", "administrator", None),
     ("olivia", "operations", "Operations"),
+    ("rosa", "risk", "Risk"),
     ("frank", "finance", "Finance"),
+    ("dora", "developer support", "Developer support"),
     ("rita", "read-only", "Read-only"),
 )
 
@@ -152,7 +155,9 @@ def _person(username: str, role: str, group: str | None) -> dict[str, str]:
         )
         if group:
             user.groups.add(Group.objects.get(name=group))
-    return {"username": username, "password": password, "role": role}
+        Authenticator.objects.create(user=user)
+    app = Authenticator.objects.filter(user__username=username, confirmed=True).first()
+    return {"username": username, "password": password, "role": role, "secret": app.secret if app else ""}
 
 
 def _merchant() -> dict[str, str]:

@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from checkout.kit import clock
-from checkout.kit.models import PublicModel
+from checkout.kit.models import AuditEntry, PublicModel
 from checkout.kit.money import Money
 
 EMPTY = "–"
@@ -22,10 +22,11 @@ _TONES = {
     "good": "captured succeeded healthy enabled active applied delivered approved up valid green imported banked"
     " resolved cleared closed",
     "busy": "processing sent pending authorized requested waiting received importing announced",
-    "warn": "unknown requires_action unmatched warning late carried",
+    "warn": "draining maintenance unknown requires_action awaiting_approval unmatched warning late carried",
     "bad": "declined failed unhealthy down critical suspended disabled stopped revoked rejected red refused",
 }
 _AMOUNTS = {"amount", "difference", "value", "gross", "fee"}  # fields of documents that are in minor units
+_DONE = {"insert": "added", "update": "changed", "delete": "removed"}  # of a row
 TONES = {word: tone for tone, words in _TONES.items() for word in words.split()}
 
 
@@ -44,9 +45,17 @@ def money(amount: Money) -> str:
     return f"{amount.as_decimal():,} {amount.currency}"
 
 
-def amount(value: Money) -> SafeString:
+class AmountShown(SafeString):
+    """An amount as a column shows it, which still knows what it is: files are given the number."""
+
+    amount: Money
+
+
+def amount(value: Money) -> AmountShown:
     """An amount for a column of amounts."""
-    return format_html('<span class="amount">{}</span>', money(value))
+    shown = AmountShown(format_html('<span class="amount">{}</span>', money(value)))
+    shown.amount = value
+    return shown
 
 
 def duration(milliseconds: float | None) -> str:
@@ -81,6 +90,18 @@ def person(actor: str) -> str:
     return f"{kind} {name}".strip()
 
 
+def deed(entry: AuditEntry) -> str:
+    """What an audit entry says was done, in words; of what the database told of, to which table."""
+    table, _, done = entry.verb.partition(".")
+    return f"{words(table.partition('_')[2])}: {_DONE[done]}" if entry.told_by_database else words(entry.verb)
+
+
+def unaccounted(entry: AuditEntry) -> SafeString:
+    """What marks an entry that only the database told of; a person may have come with it, a reason did not."""
+    is_stranger = entry.actor.startswith("database:")
+    return badge("not through the platform" if is_stranger else "not accounted for", "warn")
+
+
 def moment(at: datetime | None) -> SafeString | str:
     """A point in time, in UTC: the clock today, the day as well before; exact on hover."""
     if at is None:
@@ -91,11 +112,16 @@ def moment(at: datetime | None) -> SafeString | str:
     return format_html('<time datetime="{}" title="{} UTC">{}</time>', at.isoformat(), exact, at.strftime(shown))
 
 
+def name_of(obj: Model) -> str:
+    """What an object is called in the address of its page."""
+    return obj.public_id if isinstance(obj, PublicModel) else str(obj.pk)
+
+
 def page_of(obj: Model) -> str:
     """The address of an object's page at the desk, or nothing if it has none."""
     name = f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change"
     try:
-        return reverse(name, args=[obj.public_id if isinstance(obj, PublicModel) else obj.pk])
+        return reverse(name, args=[name_of(obj)])
     except NoReverseMatch:
         return ""
 

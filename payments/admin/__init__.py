@@ -10,25 +10,31 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
-from checkout.kit import clock
 from checkout.kit.admin import ReadOnlyAdmin, VerbAdmin
-from checkout.kit.admin.lists import LISTED_COUNT
 from checkout.kit.display import EMPTY, amount, badge, code, document, duration, link, page_of, words
-from checkout.kit.ids import first_id_at, parse_public_id
 from checkout.kit.money import Money
-from gateways.admin.board import midnight
-from gateways.models import Gateway
-from payments.admin import adopting
+from payments.admin import adopting, approvals, unknowns
+from payments.admin.filters import (
+    AttemptJobFilter,
+    CreatedFilter,
+    CurrencyFilter,
+    DeclineFilter,
+    PaymentJobFilter,
+    RefundJobFilter,
+    RefundModeFilter,
+)
+from payments.admin.queues import StuckPayments, UnknownOutcomes
+from payments.admin.refunding import RefundDesk
+from payments.admin.search import HELP, payment_named, payments_found
 from payments.admin.story import facts_of, story_of
 from payments.admin.unknown import ATTEMPT_VERBS
 from payments.admin.verbs import VERBS
 from payments.models import Attempt, AuditRun, Payment, Refund
-from payments.statuses import IN_FLIGHT, AttemptStatus, Operation, Status
 
-__all__ = ["adopting"]
+__all__ = ["adopting", "approvals", "unknowns"]
 
 # Whose part of a story may be looked at alone.
 _GROUPS = (
@@ -40,72 +46,14 @@ _GROUPS = (
 )
 
 
-class CreatedFilter(DropdownFilter):
-    """By day: keys are in the order of time, so this reads the newest end of the table only."""
-
-    title = "created"
-    parameter_name = "created"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("today", "Today"), ("week", "In the last 7 days"), ("month", "In the last 30 days")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        since = {
-            "today": midnight(),
-            "week": clock.seconds_from_now(-7 * 86_400),
-            "month": clock.seconds_from_now(-30 * 86_400),
-        }.get(self.value() or "")
-        return queryset.filter(id__gte=first_id_at(since)) if since else queryset
-
-
-class PaymentJobFilter(DropdownFilter):
-    """What somebody on duty looks for."""
-
-    title = "job"
-    parameter_name = "job"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [
-            ("unknown", "Unknown outcomes"),
-            ("processing", "Processing"),
-            ("refused_today", "Declined or failed today"),
-            ("cancel_requested", "Cancellation asked for"),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
-        in_flight = Attempt.objects.filter(status__in=IN_FLIGHT)
-        match self.value():
-            case "unknown":
-                return queryset.filter(pk__in=in_flight.filter(status=AttemptStatus.UNKNOWN).values("payment"))
-            case "processing":
-                return queryset.filter(pk__in=in_flight.filter(operation=Operation.AUTHORIZE).values("payment"))
-            case "refused_today":
-                return queryset.filter(id__gte=first_id_at(midnight()), status__in=[Status.DECLINED, Status.FAILED])
-            case "cancel_requested":
-                return queryset.filter(pk__in=in_flight.values("payment"), cancel_requested_at__isnull=False)
-        return queryset
-
-
-class CurrencyFilter(DropdownFilter):
-    """By currency, of those that the gateways take."""
-
-    title = "currency"
-    parameter_name = "currency"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        taken = Gateway.objects.values_list("currencies", flat=True)
-        return [(currency, currency) for currency in sorted({currency for row in taken for currency in row})]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
-        return queryset.filter(currency=self.value()) if self.value() else queryset
-
-
 @admin.register(Payment)
-class PaymentAdmin(VerbAdmin, ReadOnlyAdmin):
+class PaymentAdmin(RefundDesk, ReadOnlyAdmin):
     """Payments, and the story of each."""
 
     change_form_template = "admin/desk/payment.html"
     verbs = VERBS
+    queues = (StuckPayments,)
+    money_columns = ("total",)
     list_display = [
         "public_code",
         "merchant",
@@ -123,6 +71,7 @@ class PaymentAdmin(VerbAdmin, ReadOnlyAdmin):
         ("merchant", RelatedDropdownFilter),
         ("gateway", RelatedDropdownFilter),
         CurrencyFilter,
+        DeclineFilter,
         ("mode", ChoicesDropdownFilter),
     ]
     list_select_related = ["merchant", "gateway", "card"]
@@ -135,14 +84,13 @@ class PaymentAdmin(VerbAdmin, ReadOnlyAdmin):
         ("Captured", "status__exact=captured"),
     )
     search_fields = ["merchant_reference"]
-    search_help_text = (
-        "Our id (pay_, att_, rfd_), a reference of the merchant or gateway, an e-mail, or a card's last four"
-    )
+    search_help_text = HELP
     fields = ["public_code"]
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
-        return super().get_queryset(request).select_related("merchant", "gateway", "card")
+        rows = super().get_queryset(request).select_related("merchant", "gateway", "card")
+        return rows.defer("card__number", "gateway__credentials")  # nobody here needs a secret to be decrypted
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list; somebody who searches for one of our ids is taken to the payment at once."""
@@ -153,17 +101,7 @@ class PaymentAdmin(VerbAdmin, ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Payment], search_term: str
     ) -> tuple[QuerySet[Payment], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if "@" in term:
-            return queryset.filter(customer_email__iexact=term), False
-        if term.isascii() and term.isdigit() and len(term) == 4:
-            return queryset.filter(card__last4=term), False
-        # Naming every gateway lets the unique index on (gateway, gateway_reference) be used.
-        tried = Attempt.objects.filter(gateway__in=Gateway.objects.values("pk"), gateway_reference=term)
-        by_reference = Payment.objects.filter(merchant_reference=term).values("pk").union(tried.values("payment"))
-        return queryset.filter(pk__in=[row["pk"] for row in by_reference[:LISTED_COUNT]]), False
+        return (payments_found(queryset, search_term) if search_term.strip() else queryset), False
 
     def page_context(self, request: HttpRequest, obj: Payment) -> dict[str, Any]:
         attempts = self.admin_site.get_model_admin(Attempt)
@@ -202,6 +140,8 @@ class PaymentAdmin(VerbAdmin, ReadOnlyAdmin):
 class ToldByPaymentAdmin(ReadOnlyAdmin):
     """A list whose rows lead to their place on the payment's page."""
 
+    money_columns: tuple[str, ...] = ("total",)
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -234,29 +174,12 @@ class ToldByPaymentAdmin(ReadOnlyAdmin):
         return badge(obj.status)
 
 
-class AttemptJobFilter(DropdownFilter):
-    """What somebody on duty looks for."""
-
-    title = "job"
-    parameter_name = "job"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("in_flight", "In flight"), ("due", "Due and waiting")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Attempt]) -> QuerySet[Attempt]:
-        match self.value():
-            case "in_flight":
-                return queryset.filter(next_action_at__isnull=False)
-            case "due":
-                return queryset.filter(next_action_at__lte=clock.now())
-        return queryset
-
-
 @admin.register(Attempt)
 class AttemptAdmin(VerbAdmin, ToldByPaymentAdmin):
     """What was tried at gateways; where nobody knows the outcome, what can be done about it."""
 
     verbs = ATTEMPT_VERBS
+    queues = (UnknownOutcomes,)
 
     list_display = [
         *("created_at", "what", "payment_link", "total", "gateway", "status_badge", "why", "took", "next_step"),
@@ -269,7 +192,6 @@ class AttemptAdmin(VerbAdmin, ToldByPaymentAdmin):
         ("operation", ChoicesDropdownFilter),
         ("gateway", RelatedDropdownFilter),
     ]
-    list_select_related = ["payment", "gateway"]
     ordering = ["-id"]
     quick_filters = (
         ("Unknown", "status__exact=unknown"),
@@ -280,6 +202,9 @@ class AttemptAdmin(VerbAdmin, ToldByPaymentAdmin):
     )
     search_fields = ["id"]
     search_help_text = "An id of ours in full (att_, pay_, rfd_)"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
+        return super().get_queryset(request).select_related("payment", "gateway").defer("gateway__credentials")
 
     @display(description="attempt")
     def what(self, attempt: Attempt) -> str:
@@ -305,9 +230,10 @@ class RefundAdmin(ToldByPaymentAdmin):
     """What was given back, or is on its way."""
 
     list_display = ["public_code", "total", "status_badge", "payment_link", "merchant", "reason", "created_at"]
-    list_filter = [CreatedFilter, ("status", ChoicesDropdownFilter)]
+    list_filter = [RefundJobFilter, CreatedFilter, ("status", ChoicesDropdownFilter), RefundModeFilter]
     list_select_related = ["payment__merchant"]
     quick_filters = (
+        ("Awaiting approval", "status__exact=awaiting_approval"),
         ("Processing", "status__exact=processing"),
         ("Failed", "status__exact=failed"),
         ("Today", "created=today"),
@@ -353,11 +279,3 @@ class AuditRunAdmin(ReadOnlyAdmin):
     @display(description="rows looked at, by invariant")
     def looked_at(self, run: AuditRun) -> SafeString:
         return document(run.counts)
-
-
-def payment_named(public_id: str) -> Payment | None:
-    """The payment that an id of ours names, its own or that of an attempt or refund of it; None if there is none."""
-    for model, path in ((Payment, "pk"), (Attempt, "attempts__pk"), (Refund, "refunds__pk")):
-        if key := parse_public_id(model.PUBLIC_PREFIX, public_id):
-            return Payment.objects.filter(**{path: key}).first()
-    return None

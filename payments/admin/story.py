@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
+
+from django.db.models import Prefetch, QuerySet
 
 from checkout.kit.display import badge, duration, money, person, words
 from checkout.kit.ids import first_id_at, moment_of
@@ -15,7 +18,7 @@ from gateways.models import GatewayCall, Notice
 from ledger import selectors as ledger_selectors
 from ledger.admin import account_name
 from ledger.models import JournalEntry, Posting
-from merchants.models import WebhookEvent
+from merchants.models import WebhookDelivery, WebhookEvent
 from payments import selectors
 from payments.models import Attempt, Evidence, Payment, Refund
 from payments.statuses import AttemptStatus
@@ -36,6 +39,10 @@ _DEEDS = {
     "payment.decline": ("block", "bad", "Declined"),
     "payment.fail": ("error", "bad", "Failed: certain that nothing was charged"),
     "refund.process": ("undo", "busy", "Refund asked for: the money is set aside"),
+    "refund.ask": ("how_to_reg", "warn", "Refund asked for: somebody else has to approve it"),
+    "refund.approve": ("undo", "busy", "Refund approved: the money is set aside"),
+    "refund.reject": ("undo", "quiet", "Refund rejected: nothing was given back"),
+    "refund.expire": ("undo", "quiet", "Refund let go: nobody approved it in time"),
     "refund.succeed": ("undo", "good", "Refunded"),
     "attempt.ask": ("contact_support", "busy", "The gateway is to be asked at once"),
     "attempt.cancel_by_reference": ("contact_support", "warn", "The gateway is to make sure that it never charges"),
@@ -43,6 +50,11 @@ _DEEDS = {
     "attempt.settle_by_hand": ("gavel", "warn", "Settled by hand"),
     "refund.fail": ("undo", "bad", "Refund failed: the money is back with the merchant"),
 }
+
+_MOST = 500  # rows of one kind on the page: a gateway that was asked for days is asked more often than anybody reads
+
+_DELIVERIES = WebhookDelivery.objects.select_related("endpoint").defer("endpoint__secret", "endpoint__previous_secret")
+_DELIVERY_TONES = {"delivered": "good", "failed": "bad", "pending": "busy"}
 
 _QUESTIONS = {"fetch": "asked what became of it", "cancel_by_reference": "asked to make sure it never charges"}
 
@@ -96,6 +108,7 @@ class Story:
     credit: Money
     is_moving: bool
     sums: list[tuple[str, str]]
+    is_cut_off: bool
 
     @property
     def is_balanced(self) -> bool:
@@ -104,19 +117,27 @@ class Story:
 
 
 def story_of(payment: Payment) -> Story:
-    """Everything about one payment. Nine queries."""
-    attempts = list(selectors.attempts_of(payment).prefetch_related("evidence"))
+    """Everything about one payment; of what there may be without end, the newest. Ten queries."""
+    attempts = list(selectors.attempts_of(payment).defer("gateway__credentials").prefetch_related("evidence"))
     refunds = list(payment.refunds.order_by("id"))
     references = [attempt.reference for attempt in attempts]
     names = [payment.public_id, *references, *(refund.public_id for refund in refunds)]
     entries = list(ledger_selectors.entries_of_payment(payment.public_id))
     postings = [posting for entry in entries for posting in entry.postings.all()]
+    payment_events = WebhookEvent.objects.filter(object_id=payment.public_id)
+    told = [
+        _newest(AuditEntry.objects.filter(object_id__in=names)),
+        _newest(_at_gateway(GatewayCall, references)),
+        _newest(_at_gateway(Notice, references)),
+        _newest(payment_events.prefetch_related(Prefetch("deliveries", _DELIVERIES))),
+    ]
+    deeds, calls, notices, events = told
     moments = [
-        *(_deed(entry, payment) for entry in AuditEntry.objects.filter(object_id__in=names)),
+        *(_deed(entry, payment) for entry in deeds),
         *(moment for attempt in attempts for moment in _of_attempt(attempt)),
-        *(_call(call) for call in GatewayCall.objects.filter(reference__in=references).select_related("gateway")),
-        *(_notice(notice) for notice in Notice.objects.filter(reference__in=references).select_related("gateway")),
-        *(_event(event) for event in WebhookEvent.objects.filter(object_id=payment.public_id)),
+        *(_call(call) for call in calls),
+        *(_notice(notice) for notice in notices),
+        *(_event(event) for event in events),
         *(_entry(entry) for entry in entries),
     ]
     return Story(
@@ -128,7 +149,17 @@ def story_of(payment: Payment) -> Story:
         credit=_sum(postings, payment.currency, -1),
         is_moving=any(attempt.status in (AttemptStatus.CREATED, AttemptStatus.SENT) for attempt in attempts),
         sums=_sums(payment),
+        is_cut_off=any(len(rows) == _MOST for rows in told),
     )
+
+
+def _newest(rows: QuerySet[Any]) -> list[Any]:
+    return list(rows.order_by("-id")[:_MOST])
+
+
+def _at_gateway(model: Any, references: list[str]) -> Any:
+    """What was said to a gateway, or by it, about these; without its secrets."""
+    return model.objects.filter(reference__in=references).select_related("gateway").defer("gateway__credentials")
 
 
 def _line(when: datetime | PublicModel | AuditEntry, *what: str) -> Moment:
@@ -177,9 +208,15 @@ def _of_attempt(attempt: Attempt) -> Iterable[Moment]:
             "gateway",
             "fact_check",
             _OUTCOME_TONES.get(item.outcome, "quiet"),
-            f"Attempt {attempt.seq} {words(item.outcome)}, by {_source(item.source)}",
+            f"Attempt {attempt.seq} {words(item.outcome)}{_after(attempt, item)}, by {_source(item.source)}",
             ", ".join(filter(None, detail)),
         )
+
+
+def _after(attempt: Attempt, item: Evidence) -> str:
+    if attempt.sent_at is None or item.at < attempt.sent_at:
+        return ""
+    return f" after {duration((item.at - attempt.sent_at).total_seconds() * 1000)}"
 
 
 def _source(source: str) -> str:
@@ -189,6 +226,7 @@ def _source(source: str) -> str:
         Evidence.Source.CANCEL: "the answer to canceling it",
         Evidence.Source.LEASE: "the silence of whoever sent it",
         Evidence.Source.OPERATOR: "two people who read the gateway's books",
+        Evidence.Source.SETTLEMENT: "the gateway's settlement file",
     }.get(Evidence.Source(source), words(source))
 
 
@@ -213,7 +251,24 @@ def _notice(notice: Notice) -> Moment:
 
 
 def _event(event: WebhookEvent) -> Moment:
-    return _line(event, "merchant", "campaign", "quiet", f"For the merchant: {event.type}", f"event {event.sequence}")
+    deliveries = list(event.deliveries.all())
+    tones = {_DELIVERY_TONES.get(delivery.status, "quiet") for delivery in deliveries}
+    tone = next((tone for tone in ("bad", "busy", "good") if tone in tones), "quiet")
+    if deliveries:
+        told = "; ".join(_delivery(delivery) for delivery in deliveries)
+    else:
+        told = "nobody listens" if event.dispatched_at else "not on its way yet"
+    return _line(
+        event, "merchant", "campaign", tone, f"For the merchant: {event.type}", f"event {event.sequence}, {told}"
+    )
+
+
+def _delivery(delivery: WebhookDelivery) -> str:
+    tries = f"after {delivery.attempt_count} tries" if delivery.attempt_count > 1 else ""
+    answer = f"HTTP {delivery.last_http_status}" if delivery.last_http_status else delivery.last_error
+    went = " ".join(filter(None, [words(delivery.status), tries]))
+    host = urlsplit(delivery.endpoint.url).netloc
+    return ", ".join(filter(None, [f"{went} to {host}", answer]))
 
 
 def _entry(entry: JournalEntry) -> Moment:

@@ -1,36 +1,40 @@
-"""What happened today? The home page's figures: since midnight UTC, in one mode, in a fixed number of queries."""
+"""What happened today, and what is on its way? The home page's figures of payments, in a fixed number of queries."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Min, Q, Sum
-from django.db.models.functions import TruncHour
 
 from checkout.kit import clock
-from checkout.kit.display import duration, list_of, money, percentage
+from checkout.kit.display import list_of, money, percentage
 from checkout.kit.ids import first_id_at
 from checkout.kit.modes import Mode
 from checkout.kit.money import Money
 from gateways.admin.board import midnight
+from payments.admin.filters import GIVEN_BACK, UNDER_WAY
 from payments.models import Attempt, Payment, Refund
-from payments.statuses import IN_FLIGHT, AttemptStatus, Operation, RefundStatus, Status
+from payments.statuses import IN_FLIGHT, AttemptStatus, Status
 
-_LATEST_COUNT = 10
 _REFUSED = (Status.DECLINED, Status.FAILED)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Some payments: how many, how much per currency, and the list that shows them."""
+    """Some rows: how many, how much per currency, and the list that shows exactly them."""
 
     word: str
     count: int
     amounts: list[str]
     address: str
+    whole: int = 0
+
+    @property
+    def share(self) -> str:
+        """Which part of the whole they are."""
+        return percentage(self.count, self.whole)
 
 
 @dataclass(frozen=True)
@@ -39,82 +43,152 @@ class Today:
 
     mode: str
     modes: list[str]
+    count: int
+    address: str
     groups: list[Group]
     captured: Group
     refunded: Group
-    rate: str
-    approved_count: int
-    decided_count: int
-    refused_address: str
-    chart: str
-    latest: list[Payment]
-    waiting: dict[str, Any]
+    approved: Group
+    refused: Group
+    declines: list[Group]
 
     @property
-    def count(self) -> int:
-        """How many payments were made today."""
-        return sum(group.count for group in self.groups)
+    def rate(self) -> str:
+        """The share of what was decided that was authorized."""
+        return percentage(self.approved.count, self.approved.count + self.refused.count)
+
+
+@dataclass(frozen=True)
+class Moving:
+    """What has no final outcome yet, in both modes, and since when the oldest waits."""
+
+    in_flight: Group
+    unknown: Group
+    unknown_since: datetime | None
+    due: Group
+    due_since: datetime | None
+    refunds: Group
 
 
 def today(asked_mode: str) -> Today:
-    """The figures since midnight, in the mode that was asked for, else live if there is anything live. Four queries."""
-    began = midnight()
+    """The figures since midnight UTC, in the mode that was asked for, else live if there is anything live. Three
+    queries."""
+    since = first_id_at(midnight())
     rows: list[Any] = list(
-        Payment.objects.filter(id__gte=first_id_at(began))
+        Payment.objects.filter(id__gte=since)
         .order_by()
-        .values("mode", "status", "currency", hour=TruncHour("created_at"))
+        .values("mode", "status", "currency", "decline_code")
         .annotate(
             count=Count("id"),
             asked=Sum("amount_minor"),
             captured=Sum("captured_minor"),
             approved=Count("id", filter=Q(authorized_minor__gt=0)),
+            authorized=Sum("authorized_minor"),
         )
     )
-    latest = list(Payment.objects.select_related("merchant", "card", "gateway")[:_LATEST_COUNT])
-    modes = sorted({row["mode"] for row in rows} | {payment.mode for payment in latest})
+    newest = Payment.objects.values_list("mode", flat=True).first()
+    modes = sorted({row["mode"] for row in rows} | ({newest} if newest else set()))
     mode = asked_mode if asked_mode in Mode.values else Mode.LIVE if Mode.LIVE in modes else Mode.TEST
     rows = [row for row in rows if row["mode"] == mode]
-    approved = sum(row["approved"] for row in rows)
-    refused = sum(row["count"] for row in rows if row["status"] in _REFUSED)
+    count = sum(row["count"] for row in rows)
     return Today(
         mode=mode,
         modes=modes,
-        groups=[_group(status, [row for row in rows if row["status"] == status], "asked", mode) for status in Status],
-        captured=_group(Status.CAPTURED, [row for row in rows if row["captured"]], "captured", mode),
-        refunded=_refunded(began, mode),
-        rate=percentage(approved, approved + refused),
-        approved_count=approved,
-        decided_count=approved + refused,
-        refused_address=list_of(Payment, f"job=refused_today&mode__exact={mode}"),
-        chart=_chart(rows, began),
-        latest=latest,
-        waiting=_waiting(),
+        count=count,
+        address=list_of(Payment, f"created=today&mode__exact={mode}"),
+        groups=[_of_status(status, rows, count, mode) for status in Status],
+        captured=_of_status(Status.CAPTURED, rows, count, mode, "captured"),
+        refunded=_refunded(since, mode),
+        approved=_group("authorized", rows, "authorized", f"job=approved_today&mode__exact={mode}", counted="approved"),
+        refused=_group(
+            "declined or failed",
+            [row for row in rows if row["status"] in _REFUSED],
+            "asked",
+            f"job=refused_today&mode__exact={mode}",
+        ),
+        declines=_declines(rows, mode),
     )
 
 
-def _group(word: str, rows: list[dict[str, Any]], column: str, mode: str) -> Group:
-    return Group(
-        word=word,
-        count=sum(row["count"] for row in rows),
-        amounts=_amounts((row["currency"], row[column]) for row in rows),
-        address=list_of(Payment, f"created=today&status__exact={word}&mode__exact={mode}"),
+def moving() -> Moving:
+    """What is on its way. Three queries."""
+    now = clock.now()
+    rows: list[Any] = list(
+        Attempt.objects.filter(status__in=IN_FLIGHT)
+        .order_by()
+        .values("currency", "status")
+        .annotate(count=Count("id"), asked=Sum("amount_minor"), since=Min("sent_at"))
     )
-
-
-def _refunded(began: datetime, mode: str) -> Group:
-    rows = list(
-        Refund.objects.filter(id__gte=first_id_at(began), payment__mode=mode)
-        .exclude(status=RefundStatus.FAILED)
+    unknown = [row for row in rows if row["status"] == AttemptStatus.UNKNOWN]
+    due = Attempt.objects.filter(next_action_at__lte=now).aggregate(count=Count("id"), since=Min("next_action_at"))
+    under_way: list[Any] = list(
+        Refund.objects.filter(status__in=UNDER_WAY)
         .order_by()
         .values("currency")
-        .annotate(count=Count("id"), amount=Sum("amount_minor"))
+        .annotate(count=Count("id"), asked=Sum("amount_minor"))
     )
+    return Moving(
+        in_flight=_listed(rows, list_of(Attempt, "job=in_flight")),
+        unknown=_listed(unknown, list_of(Attempt, "status__exact=unknown")),
+        unknown_since=min((row["since"] for row in unknown if row["since"]), default=None),
+        due=Group("due", due["count"], [], list_of(Attempt, "job=due")),
+        due_since=due["since"],
+        refunds=_listed(under_way, list_of(Refund, "job=under_way")),
+    )
+
+
+def latest(count: int) -> list[Payment]:
+    """The newest payments, in both modes. One query."""
+    return list(Payment.objects.select_related("merchant", "card", "gateway").defer(*_NOT_SHOWN)[:count])
+
+
+_NOT_SHOWN = ("card__number", "gateway__credentials", "metadata")
+
+
+def _of_status(status: str, rows: list[Any], whole: int, mode: str, column: str = "asked") -> Group:
+    found = [row for row in rows if row["status"] == status]
+    return _group(status, found, column, f"created=today&status__exact={status}&mode__exact={mode}", whole=whole)
+
+
+def _declines(rows: list[Any], mode: str) -> list[Group]:
+    """Why payments were declined, the most frequent first."""
+    declined = [row for row in rows if row["status"] == Status.DECLINED]
+    whole = sum(row["count"] for row in declined)
+    by_reason: dict[str, list[Any]] = defaultdict(list)
+    for row in declined:
+        by_reason[row["decline_code"]].append(row)
+    asked = f"created=today&status__exact=declined&mode__exact={mode}"
+    groups = [
+        _group(reason, found, "asked", f"{asked}&decline={reason}", whole=whole)
+        for reason, found in by_reason.items()
+        if reason
+    ]
+    return sorted(groups, key=lambda group: (-group.count, group.word))
+
+
+def _refunded(since: Any, mode: str) -> Group:
+    rows = list(
+        Refund.objects.filter(id__gte=since, payment__mode=mode, status__in=GIVEN_BACK)
+        .order_by()
+        .values("currency")
+        .annotate(count=Count("id"), asked=Sum("amount_minor"))
+    )
+    return _listed(rows, list_of(Refund, f"job=given_back&created=today&mode={mode}"), "refunded")
+
+
+def _group(word: str, rows: list[Any], column: str, query: str, *, counted: str = "count", whole: int = 0) -> Group:
     return Group(
-        word="refunded",
-        count=sum(row["count"] for row in rows),
-        amounts=_amounts((row["currency"], row["amount"]) for row in rows),
-        address=list_of(Refund, "created=today"),
+        word=word,
+        count=sum(row[counted] for row in rows),
+        amounts=_amounts((row["currency"], row[column]) for row in rows),
+        address=list_of(Payment, query),
+        whole=whole,
     )
+
+
+def _listed(rows: list[Any], address: str, word: str = "") -> Group:
+    amounts = _amounts((row["currency"], row["asked"]) for row in rows)
+    return Group(word, sum(row["count"] for row in rows), amounts, address)
 
 
 def _amounts(pairs: Iterable[tuple[str, int]]) -> list[str]:
@@ -122,54 +196,5 @@ def _amounts(pairs: Iterable[tuple[str, int]]) -> list[str]:
     sums: dict[str, int] = defaultdict(int)
     for currency, amount_minor in pairs:
         sums[currency] += amount_minor
-    return [money(Money(amount, currency)) for currency, amount in sorted(sums.items(), key=lambda pair: -pair[1])]
-
-
-def _waiting() -> dict[str, Any]:
-    """What has no final outcome yet, in both modes, and since when the oldest due work waits."""
-    now = clock.now()
-    work = Attempt.objects.filter(status__in=IN_FLIGHT).aggregate(
-        processing=Count("payment", distinct=True, filter=Q(operation=Operation.AUTHORIZE)),
-        unknown=Count("id", filter=Q(status=AttemptStatus.UNKNOWN)),
-        pending=Count("id", filter=Q(status=AttemptStatus.PENDING)),
-        oldest=Min("next_action_at", filter=Q(next_action_at__lte=now)),
-    )
-    oldest = work["oldest"]
-    return {
-        **work,
-        "overdue": duration((now - oldest).total_seconds() * 1000) if oldest else "",
-        "processing_address": list_of(Payment, "job=processing"),
-        "unknown_address": list_of(Payment, "job=unknown"),
-        "pending_address": list_of(Attempt, "status__exact=pending"),
-        "due_address": list_of(Attempt, "job=due"),
-    }
-
-
-def _chart(rows: list[dict[str, Any]], began: datetime) -> str:
-    """Payments per hour, captured beside declined, as the chart component wants them; empty while there are none."""
-    if not rows:
-        return ""
-    hours = [began + timedelta(hours=number) for number in range(clock.now().hour + 1)]
-
-    def counts(*statuses: str) -> list[int]:
-        found: dict[datetime, int] = defaultdict(int)
-        for row in rows:
-            if row["status"] in statuses:
-                found[row["hour"]] += row["count"]
-        return [found[hour] for hour in hours]
-
-    look = {"grouped": True, "displayYAxis": True, "maxTicksXLimit": 12, "borderRadius": 2, "maxBarThickness": 14}
-    return json.dumps(
-        {
-            "labels": [f"{hour:%H}:00" for hour in hours],
-            "datasets": [
-                {"label": "captured", "data": counts(Status.CAPTURED), "backgroundColor": "var(--chart-good)", **look},
-                {
-                    "label": "declined or failed",
-                    "data": counts(*_REFUSED),
-                    "backgroundColor": "var(--chart-bad)",
-                    **look,
-                },
-            ],
-        }
-    )
+    found = sorted(sums.items(), key=lambda pair: -pair[1])
+    return [money(Money(amount, currency)) for currency, amount in found if amount]

@@ -21,6 +21,8 @@ register.filter("person", display.person)
 register.filter("page", display.page_of)
 register.filter("duration", display.duration)
 register.filter("moment", display.moment)
+register.filter("deed", display.deed)
+register.filter("unaccounted", display.unaccounted)
 register.filter("page_of_name", display.page_of_public_id)
 
 
