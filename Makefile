@@ -9,7 +9,7 @@ UV := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser check format demo manage screenshots fuzz races chaos failpoints month bench lock clean
+.PHONY: help run test test-browser check format demo code manage screenshots fuzz races chaos failpoints month bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ format: $(VENV)/.dev ## put the code into its usual form
 
 demo: $(VENV)/.runtime ## tell a story of payments on the platform that `make run` keeps running
 	@exec $(PY) -m checkout.launch demo
+
+code: $(VENV)/.runtime ## print the one-time codes that the demo people log in with
+	@exec $(PY) -m checkout.launch code
 
 manage: $(VENV)/.runtime ## run a management command there, e.g. make manage ARGS=list_merchants
 	@exec $(PY) -m checkout.launch manage -- $(ARGS)

@@ -1,8 +1,11 @@
 """Does every page of the desk open, for every role, quickly, and without asking anybody else for anything?"""
 
+import json
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.contrib import admin
@@ -14,7 +17,7 @@ from django.test import Client
 from checkout.kit import clock
 from checkout.kit.alerts import raise_alert
 from checkout.kit.models import Approval, User
-from gateways.models import Gateway, HealthCheck, Notice
+from gateways.models import Gateway, GatewayCall, GatewayMaintenance, HealthCheck, Notice
 from ledger.models import (
     BankLine,
     ClearingItem,
@@ -26,9 +29,9 @@ from ledger.models import (
     SettlementLine,
 )
 from merchants.models import Merchant, WebhookDelivery, WebhookEndpoint, WebhookEvent
-from payments.models import AuditRun
+from payments.models import Attempt, AuditRun
 from payments.services import refund_payment
-from tests.desk import EVERYBODY, at_desk, queries_of, text_of
+from tests.desk import EVERYBODY, at_desk, browser_of, queries_of, text_of
 
 HOME = "/admin/"
 
@@ -132,14 +135,14 @@ def settle(gateway: Gateway) -> None:
 @pytest.mark.parametrize("role", EVERYBODY)
 def test_every_page_opens_for_who_may_see_it(a_day: None, role: str) -> None:
     browser = at_desk(role)
-    allowed = (200, 302) if role == "administrator" else (200, 302, 403)
+    user = User.objects.get(username=f"a {role}")
     assert len(details()) == len(lists())  # there is a row of everything, so every kind of page is opened
 
     for address in [HOME, "/admin/ledger/account/trial-balance/", *lists(), *details()]:
         answer = browser.get(address)
-        assert answer.status_code in allowed, (address, answer.status_code)
-        if answer.status_code == 403:
-            assert "/auth/group/" in address, f"{role} should see {address}"
+        app, model = (address.split("/")[2:4] + [""])[:2]
+        may_see = address == HOME or user.has_perm(f"{app}.view_{model}")
+        assert answer.status_code in ((200, 302) if may_see else (403,)), (address, answer.status_code)
         assert "whsec_never-shown" not in answer.content.decode()
 
 
@@ -175,10 +178,102 @@ def test_home_says_what_happened_today(a_day: None) -> None:
     said = text_of(at_desk("Operations").get(HOME))
 
     for expected in (
-        *("50.00 EUR", "70.00 USD", "Authorization rate 75.0 % 3 of 4 decided", "0 unknown", "Look here"),
-        *("authorized 1 20.00 EUR", "captured 2", "declined 1 10.00 EUR", "North healthy", "Acknowledge"),
+        *("50.00 EUR", "70.00 USD", "Authorization rate 75.0 % 3 authorized , 1 declined or failed", "Look here"),
+        *("authorized 1 25.0 % 20.00 EUR", "captured 2", "declined 1", "North healthy", "Acknowledge"),
+        *("Waiting for you 1 1 settlement of an unknown outcome by hand", "Unknown outcomes 0", "Money in flight 1"),
+        *("Self-audit balanced", "Webhooks undelivered 1", "Refunds on their way 1 5.00 EUR", "Do not honor 1 100.0 %"),
     ):
-        assert expected in said, expected
+        assert expected.lower() in said.lower(), expected
+
+
+NUMBER = re.compile(r"""<a [^>]*href="([^"#]+)"[^>]*>((?:(?!</a>).)*)</a>""", re.DOTALL)
+
+
+def numbers_of(html: str) -> dict[str, int]:
+    """What the page counts: the address behind each number, and the number."""
+    found = {}
+    for address, inside in NUMBER.findall(html[html.index('id="main"') :]):
+        says = re.sub(r'<span class="(?:name|more)">[^<]*</span>|<[^>]+>', " ", unescape(inside))
+        if count := re.match(r"\s*([0-9][0-9,]*)(?![0-9:.])(?:\s|$)", says):
+            found[unescape(address)] = int(count[1].replace(",", ""))
+    return found
+
+
+@pytest.mark.parametrize("role", EVERYBODY)
+def test_every_number_on_the_home_page_is_the_rows_of_the_list_behind_it(a_day: None, role: str) -> None:
+    Attempt.objects.filter(operation="void").delete()
+    unknown = Attempt.objects.filter(operation="authorize", status="declined")
+    unknown.update(status="unknown", next_action_at=clock.now(), sent_at=clock.seconds_from_now(-3_600))
+    GatewayMaintenance.objects.create(
+        gateway=Gateway.objects.get(code="south"),
+        starts_at=clock.seconds_from_now(-60),
+        ends_at=clock.seconds_from_now(60),
+        reason="works",
+        planned_by="user:olga",
+    )
+    browser = at_desk(role)
+
+    numbers = numbers_of(browser.get(HOME).content.decode())
+
+    assert len(numbers) >= 8, numbers
+    for address, number in numbers.items():
+        if "/closedday/" not in address:  # what waits to be closed stands above that list
+            page = browser.get(address)
+            assert page.status_code == 200, address
+            assert page.context["cl"].result_count == number, address
+
+
+def test_what_waits_for_me_is_what_i_may_decide(a_day: None) -> None:
+    asked = Approval.objects.get()
+
+    assert "Waiting for you 1" in text_of(at_desk("Operations").get(HOME))
+    assert "Waiting for you 0" in text_of(at_desk("Finance").get(HOME))  # who may not settle attempts
+    assert "Waiting for you" not in text_of(at_desk("Read-only").get(HOME))
+    browser = browser_of(User.objects.get(username="a Operations"))
+    Approval.objects.update(maker=User.objects.get(username="a Operations"))
+    assert "Waiting for you 0" in text_of(browser.get(HOME))
+    Approval.objects.update(maker=asked.maker, expires_at=clock.seconds_from_now(-1))
+    assert "Waiting for you 0" in text_of(browser.get(HOME))
+
+
+@pytest.mark.parametrize(
+    ("role", "first"),
+    [
+        ("Operations", ["Waiting for you", "Unknown outcomes", "Due work"]),
+        ("Finance", ["Waiting for you", "Differences open", "Days to close", "Self-audit"]),
+        ("Risk", ["Unknown outcomes", "Refunds on their way"]),
+        ("Developer support", ["Webhooks undelivered"]),
+    ],
+)
+def test_home_begins_with_the_work_of_the_role(a_day: None, role: str, first: list[str]) -> None:
+    html = at_desk(role).get(HOME).content.decode()
+
+    assert re.findall(r'<span class="name">([^<]+)<', html)[: len(first)] == first
+
+
+def test_home_draws_the_gateways_hour_by_hour_and_says_the_same_in_a_table(a_day: None, captured_payment: Any) -> None:
+    GatewayCall.objects.filter(operation="authorize").update(duration_ms=120)
+
+    answer = at_desk("Operations").get(HOME)
+
+    charts = next(panel.data for panel in answer.context["panels"] if panel.template.endswith("charts.html"))
+    volume, rate = json.loads(charts.volume), json.loads(charts.rate)
+    assert len(volume["labels"]) == 24
+    assert [line["label"] for line in volume["datasets"]] == ["North"]
+    assert volume["datasets"][0]["data"] == [0] * 23 + [4]
+    assert rate["datasets"][0]["data"] == [None] * 23 + [75.0]
+    assert "North 4 3 1 75.0 % 120 ms 120 ms" in text_of(answer)
+
+
+def test_home_says_which_gateways_take_no_payments_and_since_when(a_day: None) -> None:
+    Gateway.objects.filter(code="north").update(health_status="unhealthy", health_changed_at="2026-01-02T03:04:05Z")
+    Gateway.objects.filter(code="south").update(stopped_at="2026-01-05T06:07:08Z", stopped_reason="I1")
+
+    said = text_of(at_desk("Operations").get(HOME))
+
+    assert "Gateways down 2 North, South" in said
+    assert re.search("North unhealthy since 02 Jan( 2026)?( 03:04)?", said)
+    assert re.search("South stopped since 05 Jan( 2026)?( 06:07)?", said)
 
 
 def test_home_says_what_differs_and_what_waits_to_be_closed_to_who_may_see_it(a_day: None) -> None:
@@ -189,26 +284,23 @@ def test_home_says_what_differs_and_what_waits_to_be_closed_to_who_may_see_it(a_
         cursor.execute("UPDATE ledger_journalentry SET occurred_on = %s", [yesterday])
         cursor.execute("SET LOCAL session_replication_role = origin")
 
-    html = at_desk("Finance").get(HOME).content.decode()
+    said = text_of(at_desk("Finance").get(HOME))
 
-    assert "1 difference open, oldest 1 day<" in html
-    assert "/admin/ledger/discrepancy/?state=unresolved" in html
-    assert "2 days wait to be closed" in html  # in euros and in dollars
-    assert 'href="/admin/ledger/closedday/"' in html
+    assert "Differences open 1 oldest 1 day" in said
+    assert "Days to close 2" in said  # in euros and in dollars
+    assert "1 day of North in EUR, test mode, waits to be closed" in said
     user = User.objects.create_user("sees payments only", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_payment"))
-    browser = Client()
-    browser.force_login(user)
-    said = text_of(browser.get(HOME))
-    assert "books" in said
-    assert "difference" not in said
-    assert "to be closed" not in said
+    said = text_of(browser_of(user).get(HOME))
+    assert "Captured" in said
+    assert "Differences" not in said
+    assert "to close" not in said
 
 
 def test_home_takes_the_same_number_of_queries_however_much_happened(
     a_day: None, captured_payment: Any, eur: Any
 ) -> None:
-    browser = at_desk("Operations")
+    browser = at_desk("administrator")
     browser.get(HOME)
     before = queries_of(lambda: browser.get(HOME))
     for number in range(5):
@@ -221,7 +313,7 @@ def test_home_takes_the_same_number_of_queries_however_much_happened(
         )
 
     assert queries_of(lambda: browser.get(HOME)) == before
-    assert before <= 20
+    assert before <= 30
 
 
 def test_home_tells_a_newcomer_what_to_do(db: None) -> None:
@@ -243,12 +335,76 @@ def test_home_keeps_from_people_without_a_role_what_they_may_not_see(a_day: None
     assert "Look here" not in said
 
 
+def palette(browser: Client, term: str) -> Any:
+    return browser.get("/admin/search/", {"extended": 1, "s": term})
+
+
 def test_a_command_palette_finds_what_carries_an_id(a_day: None) -> None:
-    merchant = Merchant.objects.get()
+    merchant, browser = Merchant.objects.get(), at_desk("Risk")
 
-    html = at_desk("Operations").get("/admin/search/", {"extended": 1, "s": merchant.public_id}).content.decode()
+    assert (
+        f"/admin/merchants/merchant/{merchant.public_id}/change/"
+        in palette(browser, merchant.public_id).content.decode()
+    )
+    user = User.objects.create_user("sees payments only", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_payment"))
+    assert merchant.public_id not in palette(browser_of(user), merchant.public_id).content.decode()
 
-    assert f"/admin/merchants/merchant/{merchant.public_id}/change/" in html
+
+def test_a_command_palette_finds_payments_for_who_may_see_them(captured_payment: Any, eur: Any) -> None:
+    payment = captured_payment(eur(50_00), merchant_reference="Order-7", customer_email="ana@example.com")
+    attempt = payment.attempts.get(operation="authorize")
+    browser, nobody = at_desk("Operations"), browser_of(User.objects.create_user("nobody", is_staff=True))
+
+    for term in ("Order-7", "ANA@example.com", "4242", "4242 50.00", "50 EUR 4242", attempt.gateway_reference):
+        assert payment.public_id in palette(browser, term).content.decode(), term
+        assert payment.public_id not in palette(nobody, term).content.decode(), term
+    assert payment.public_id not in palette(browser, "order-7").content.decode()  # two references, not one
+
+
+@pytest.mark.parametrize("term", ["4242424242424242", "4242 4242 4242 4242", "sk_live_" + "a" * 46])
+def test_a_card_number_or_secret_is_looked_for_nowhere_and_not_repeated(
+    a_day: None, term: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser = at_desk("Operations")
+
+    for answer in (palette(browser, term), browser.get("/admin/payments/payment/", {"q": term})):
+        assert answer.status_code == 400
+        assert "what looks like a card number or a key" in answer.content.decode()
+        assert term not in answer.content.decode()
+    assert term not in caplog.text
+
+
+@pytest.mark.parametrize("term", ["DE89370400440532013000", "cvv 123", ";4111111111111=99121010000"])
+def test_what_else_is_kept_nowhere_is_refused_in_words(a_day: None, term: str) -> None:
+    browser = at_desk("Operations")
+
+    found = palette(browser, term).content.decode()
+    answer = browser.get("/admin/payments/payment/", {"q": term})
+
+    assert answer["Location"] == "/admin/payments/payment/"
+    for said in (found, browser.get(answer["Location"]).content.decode()):
+        assert "looks like a card or account number or a secret" in said
+        assert term not in said
+
+
+ODD = ["x" * 10_000, "%", "%_%", "' OR 1=1 --", '"', "\x00", "\ud800x", "a@b\x00c", "42 42", "🙂"]
+
+
+@pytest.mark.parametrize("term", ODD, ids=range(len(ODD)))
+def test_nothing_that_is_typed_into_a_search_breaks_it(a_day: None, term: str) -> None:
+    browser = at_desk("Operations")
+    text = term.encode("utf-8", "surrogatepass")
+
+    for address in (
+        "/admin/payments/payment/?q=",
+        "/admin/search/?extended=1&s=",
+        "/admin/search/?extended=1&page=x&s=",
+    ):
+        answer = browser.get(f"{address}{quote(text)}", follow=True)
+        assert answer.status_code == 200, address
+        if "payment/" in address and term not in ("\x00", "a@b\x00c"):
+            assert answer.context["cl"].result_count == 0
 
 
 def test_no_query_string_breaks_a_list(a_day: None) -> None:

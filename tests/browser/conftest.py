@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 from checkout.kit.models import User
 from tests import chromium
 from tests.browser.person import PASSWORD, Person
+from tests.desk import app_of, code_of
 
 SitDown = Callable[..., Person]
 PEOPLE = pytest.StashKey[list[Person]]()
@@ -62,7 +63,8 @@ def sit_down(
     def sit_down(name: str, role: str, **options: Any) -> Person:
         user = User.objects.create_user(name, password=PASSWORD, is_staff=True)
         user.groups.add(Group.objects.get(name=role))
-        people.append(person := Person(browser, live_server.url, name, **options))
+        app_of(user)
+        people.append(person := Person(browser, live_server.url, name, app=lambda: code_of(user), **options))
         person.log_in()
         return person
 

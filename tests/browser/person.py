@@ -6,6 +6,7 @@ answer of 500 or above, and, on each page that they look at, what keeps some peo
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,10 +25,13 @@ _AXE, _ONLY_VIOLATIONS = Axe(), {"resultTypes": ["violations"]}
 
 
 class Person:
-    """Somebody with a browser of their own, at the size of a desk unless told otherwise."""
+    """Somebody with a browser of their own, at the size of a desk unless told otherwise; their `app` shows a code."""
 
-    def __init__(self, browser: Browser, url: str, name: str, *, size: ViewportSize = DESKTOP) -> None:
+    def __init__(
+        self, browser: Browser, url: str, name: str, *, app: Callable[[], str], size: ViewportSize = DESKTOP
+    ) -> None:
         self.name = name
+        self.app = app
         self.url = url
         self.size = size
         self.complaints: list[str] = []
@@ -36,12 +40,13 @@ class Person:
         self.page = self._context.new_page()
 
     def log_in(self) -> None:
-        """Through the form, as everybody does."""
+        """Through the forms, as everybody does: with a password, and a code."""
         self.page.goto(f"{self.url}/admin/")
         self.fill("Username", self.name)
         self.fill("Password", PASSWORD)
         self.page.keyboard.press("Enter")
-        expect(self.page.get_by_role("heading", name="Log in")).to_have_count(0)
+        self.fill("Code", self.app())
+        self.page.keyboard.press("Enter")
         self.page.wait_for_url(f"{self.url}/admin/")
 
     def leave(self) -> None:
@@ -51,8 +56,9 @@ class Person:
     # What hands do.
 
     def go_to(self, entry: str) -> None:
-        """By the menu at the side."""
-        self.page.locator("#nav-sidebar").get_by_role("link", name=_ending_in(entry)).click()
+        """By the menu at the side, where a number may say how much waits there."""
+        named = re.compile(rf"(^|\s){re.escape(entry)}(\s+\d+\+?)?$")
+        self.page.locator("#nav-sidebar").get_by_role("link", name=named).click()
 
     def click(self, name: str, *, within: Locator | None = None) -> None:
         """A link or a button of the page itself, by what it says."""

@@ -21,6 +21,7 @@ from merchants.services import EndpointSecret, NewKey, create_endpoint, deliver_
 from merchants.tests.loop import discard_loop
 from merchants.tests.receiver import Receiver, receivers
 from tests.canary.marks import Search
+from tests.desk import browser_of
 from tests.simulation import their_credentials
 
 ROWS_SHOWN = 1  # of each kind, each on a page of its own
@@ -124,8 +125,7 @@ def nothing_is_to_be_read(written: Written, search: Search, receiver: Receiver, 
         for message in receiver.received:
             written.texts["webhook"].append(message.body.decode())
             written.texts["header"] += [f"{name}: {value}" for name, value in message.headers.items()]
-        browser = Client()
-        browser.force_login(User.objects.create_user("a reader", is_staff=True, is_superuser=True))
+        browser = browser_of(User.objects.create_user("a reader", is_staff=True, is_superuser=True))
         for address in ["/metrics", "/health/ready", "/v1/schema", *(pages() if on_pages else ())]:
             assert written.answer(browser.get(address)).status_code < 500, address
         for table, text in tables().items():

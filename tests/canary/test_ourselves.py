@@ -24,7 +24,7 @@ from payments.models import Payment
 from tests.canary import ways_in
 from tests.canary.conftest import Written, pages
 from tests.canary.marks import Search, drawn, forms, next_card
-from tests.desk import at_desk, fill_in
+from tests.desk import at_desk, browser_of, fill_in
 from tests.simulation import their_credentials
 
 Nothing = Callable[..., None]
@@ -48,7 +48,8 @@ def test_errors_of_ours_tell_nothing(
 
         return stumble
 
-    stranger.force_login(User.objects.create_user("canary", is_staff=True, is_superuser=True))
+    somebody = User.objects.create_user("canary", is_staff=True, is_superuser=True)
+    stranger.cookies = browser_of(somebody).cookies
     payment = Payment.objects.get(pk=selectors.payment_of(api_key.key.merchant_id, "test", api.pay().json()["id"]).pk)
     for error in (RuntimeError, OperationalError, IntegrityError, Refused):
         for place, send in {
@@ -57,7 +58,7 @@ def test_errors_of_ours_tell_nothing(
             "payments.vault.new_card": lambda: ways_in.create(api),
             "payments.api.outputs.payment_json": lambda: api.get(f"/v1/payments/{payment.public_id}"),
             "payments.admin.story_of": lambda: stranger.get(f"/admin/payments/payment/{payment.public_id}/change/"),
-            "gateways.admin.figures_today": lambda: stranger.get("/admin/gateways/gateway/"),
+            "gateways.admin.gateways.figures_today": lambda: stranger.get("/admin/gateways/gateway/"),
             "payments.services.receive_notice": lambda: stranger.post("/v1/notices/north", "{}", "application/json"),
         }.items():
             with pytest.MonkeyPatch.context() as patch:
@@ -101,17 +102,18 @@ def test_what_people_type_at_the_desk(
 ) -> None:
     browser = at_desk("administrator")
     captured = api.pay().json()["id"]
-    new = {name: f"Canary-{name}-wZ3kP9vT2Xq7" for name in ("api_key", "notice_secret", "notice_secret_previous")}
+    new = {name: f"Canary-{name}-wZ3kP9vT2Xq7" for name in ("api_key", "notice_secret")}
     search.secrets = {**search.secrets, **new}
     north = f"/admin/gateways/gateway/{gateways['north'].public_id}/change/"
 
     def typed(address: str, **fields: Any) -> Any:
         return written.answer(fill_in(browser, address, **fields))
 
-    credentials = {f"credential_{name}": value for name, value in new.items()}
-    assert typed(north, **credentials, reason="").status_code == 200  # refused, and nothing typed is shown again
-    assert typed(north, **credentials, reason="rotated").status_code == 302
-    assert Gateway.objects.get(code="north").secrets == new
+    credentials = {**{f"credential_{name}": value for name, value in new.items()}, "try_first": ""}
+    page, old = north.replace("change", "credentials"), Gateway.objects.get(code="north").secrets["notice_secret"]
+    assert typed(page, **credentials, reason="").status_code == 200  # refused, and nothing typed is shown again
+    assert typed(page, **credentials, reason="rotated").status_code == 302
+    assert Gateway.objects.get(code="north").secrets == {**new, "notice_secret_previous": old}
     made = fill_in(
         browser,
         f"/admin/merchants/merchant/{Merchant.objects.get().public_id}/new-key/",
@@ -132,7 +134,7 @@ def test_what_people_type_at_the_desk(
             north: {"reason": word},
             f"{north} ": {"name": word, "reason": "x"},
             f"{north.replace('change', 'disable')}": {"reason": word},
-            f"/admin/gateways/region/{Region.objects.first().public_id}/change/": {"reason": word, "name": word},
+            f"/admin/gateways/region/{Region.objects.first().public_id}/routing/": {"reason": word, "name": word},
             f"/admin/merchants/merchant/{Merchant.objects.get().public_id}/change/": {"reason": word, "name": word},
             f"/admin/merchants/merchant/{Merchant.objects.get().public_id}/suspend/": {"reason": word},
             f"/admin/merchants/merchant/{Merchant.objects.get().public_id}/new-key/": {

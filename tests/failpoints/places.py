@@ -8,6 +8,7 @@ from tests.failpoints.findings import Adoption
 from tests.failpoints.hearsay import LateReservation, LateSale, Notices
 from tests.failpoints.purchases import Cancellation, Capture, EarlyCancellation, Refund, Refusal, Reservation, Sale
 from tests.failpoints.story import Story
+from tests.failpoints.two_people import Approved, Expired, Rejected
 from tests.failpoints.webhooks import ENDPOINTS, Webhooks
 
 BEHAVIOURS = (
@@ -79,6 +80,15 @@ PLACES = (
     Place(AskedNow, "decide", commits("ask_now"), (*UNKNOWN, "asynchronous")),
     Place(CalledOff, "decide", commits("cancel_by_reference"), UNKNOWN),
     Place(Settled, "decide", commits("settle_by_hand.request", "settle_by_hand.approve"), UNKNOWN),
+    Place(Approved, "request", commits("refund_at_desk"), NO_GATEWAY),
+    Place(Approved, "decide", commits("refund.approve"), DISTINCT),
+    Place(Rejected, "decide", commits("refund.reject"), NO_GATEWAY),
+    Place(Expired, "decide", commits("refund.expire"), NO_GATEWAY),
     Place(Adoption, "adopt", commits("adopt_refund"), NO_GATEWAY),
-    Place(Webhooks, "deliver", commits("dispatch_webhooks", "claim_webhooks", "record_webhooks"), ENDPOINTS),
+    Place(
+        Webhooks,
+        "deliver",
+        commits("dispatch_webhooks", "redeliver_webhooks", "claim_webhooks", "record_webhooks"),
+        ENDPOINTS,
+    ),
 )

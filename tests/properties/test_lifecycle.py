@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from checkout.kit.actors import Actor
 from checkout.kit.errors import Refusal
-from checkout.kit.models import User
+from checkout.kit.models import Approval, User
 from checkout.kit.money import Money
 from gateways.base import CardData, NoticeRefused
 from gateways.models import Gateway, Region
@@ -89,6 +89,29 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(data=st.data(), amount=st.integers(1, 60_00) | st.none())
     def refund(self, data: Any, amount: int | None) -> None:
         self._try(services.refund_payment, data, amount=amount and Money(amount, "EUR"))
+
+    @precondition(lambda self: self.payments)
+    @rule(data=st.data(), amount=st.integers(1, 60_00))
+    def refund_is_asked_for(self, data: Any, amount: int) -> None:
+        """By somebody without a role, who refunds nothing alone."""
+        person = self.people[0]
+        self._try(services.refund_at_desk, data, amount=Money(amount, "EUR"), person=person, reason="they called")
+
+    @rule(data=st.data(), decision=st.sampled_from(["approve", "reject", "expire"]))
+    def refund_is_decided(self, data: Any, decision: str) -> None:
+        waiting = list(Approval.objects.filter(kind=services.REFUND, status=Approval.Status.REQUESTED))
+        if not waiting:
+            return
+        approval = data.draw(st.sampled_from(waiting))
+        deed: dict[str, Any] = {"approval": approval, "checker": self.people[1], "actor": OPERATOR}
+        with contextlib.suppress(Refusal):
+            if decision == "approve":
+                services.approve_refund(**deed)
+            elif decision == "reject":
+                services.reject_refund(**deed, reason="not this one")
+            else:
+                Approval.objects.filter(pk=approval.pk).update(expires_at=approval.created_at)
+                services.expire_due(actor=WORKER)
 
     @precondition(lambda self: self.payments)
     @rule(data=st.data())
@@ -179,6 +202,7 @@ class Lifecycle(RuleBasedStateMachine):
             }
             sale = payment.attempts.filter(is_sale=True, status=AttemptStatus.SUCCEEDED).exists()
             assert payment.refunded_minor == done[Operation.REFUND]
+            assert selectors.refundable(payment).amount_minor >= 0, "the same money is promised twice"
             assert sale or payment.captured_minor == done[Operation.CAPTURE]
             live = payment.attempts.filter(
                 operation=Operation.AUTHORIZE, status__in=[*IN_FLIGHT, AttemptStatus.SUCCEEDED]
