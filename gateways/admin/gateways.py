@@ -98,6 +98,9 @@ class GatewayAdmin(ConfigurationAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
             super().save_model(request, obj, form, change)
+            if obj.is_live and "base_url" in form.changed_data and obj.secrets:
+                services.forget_credentials(gateway=obj, reason=form.cleaned_data["reason"], actor=actor_of(request))
+                self.message_user(request, "Credentials are of an address: enter those of the new one.")
             return
         kind = adapter_class(form.cleaned_data["adapter"])
         services.create_gateway(

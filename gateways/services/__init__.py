@@ -7,6 +7,7 @@ from gateways.services import credentials, maintenance, regions, standing
 from gateways.services.credentials import (
     approve_rotation,
     end_overlap,
+    forget_credentials,
     forget_decided_credentials,
     reject_rotation,
     request_rotation,
@@ -65,6 +66,7 @@ __all__ = [
     "credentials",
     "download_settlements",
     "end_overlap",
+    "forget_credentials",
     "forget_decided_credentials",
     "forget_old_health_checks",
     "look_again",

@@ -114,6 +114,22 @@ def end_overlap(*, gateway: Gateway, reason: str, actor: Actor) -> Gateway:
     return gateway
 
 
+@transaction.atomic
+def forget_credentials(*, gateway: Gateway, reason: str, actor: Actor) -> Gateway:
+    """Forget what lets us in at a gateway whose address has changed: nobody else there is to be sent it."""
+    gateway = locked(gateway)
+    if forgotten := sorted(gateway.secrets):
+        _save(gateway, {})
+        audit.record(
+            actor=actor,
+            verb="gateway.forget_credentials",
+            obj=gateway,
+            reason=reason,
+            after={"credentials_removed": forgotten},
+        )
+    return gateway
+
+
 def forget_decided_credentials() -> int:
     """Delete pending credentials that nobody can agree to any more; returns how many went."""
     is_open = Q(approval__status=Approval.Status.REQUESTED, approval__expires_at__gt=clock.now())

@@ -82,6 +82,20 @@ def test_a_live_gateway_is_disabled_at_once_and_enabled_by_two(live: Gateway) ->
     assert live.status == "enabled"
 
 
+def test_credentials_are_never_sent_to_another_address(live: Gateway) -> None:
+    browser = at_desk("Operations")
+    page = verb(live, "change")
+    assert 'name="base_url"' not in browser.get(page).content.decode()  # while payments go there
+    fill_in(browser, verb(live, "disable"), reason="they move")
+
+    fill_in(browser, page, base_url="https://elsewhere.example/", reason="they moved")
+
+    live.refresh_from_db()
+    assert live.base_url == "https://elsewhere.example/"
+    assert live.secrets == {}
+    assert "credentials removed" in text_of(browser.get(page))
+
+
 def test_a_gateway_that_was_stopped_is_resumed_by_two_where_it_is_live(live: Gateway) -> None:
     Gateway.objects.filter(pk=live.pk).update(stopped_at=clock.now(), stopped_reason="1 capture is missing.")
 

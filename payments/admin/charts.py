@@ -31,7 +31,7 @@ GROUP BY GROUPING SETS ((gateway_id, hour), (gateway_id))
 
 
 _BAR = {"maxBarThickness": 18, "borderRadius": 1}
-_LINE = {"tension": 0.25, "spanGaps": True, "borderWidth": 2, "pointRadius": 0, "pointHitRadius": 8}
+_LINE = {"tension": 0.25, "spanGaps": True, "borderWidth": 2, "pointRadius": 2, "pointHitRadius": 8}
 
 
 def _look(**y: Any) -> str:

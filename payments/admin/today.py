@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Min, Q, Sum
+from django.urls import reverse
 
 from checkout.kit import clock
 from checkout.kit.display import list_of, money, percentage
@@ -129,7 +130,7 @@ def moving() -> Moving:
     )
     return Moving(
         in_flight=_listed(rows, list_of(Attempt, "job=in_flight")),
-        unknown=_listed(unknown, list_of(Attempt, "status__exact=unknown")),
+        unknown=_listed(unknown, reverse("admin:payments_attempt_unknown")),
         unknown_since=min((row["since"] for row in unknown if row["since"]), default=None),
         due=Group("due", due["count"], [], list_of(Attempt, "job=due")),
         due_since=due["since"],

@@ -28,9 +28,7 @@ class Migration(migrations.Migration):
                 name="payment_by_email",
             ),
         ),
-        migrations.AddIndex(
-            "payment", models.Index(fields=["mode", "currency", "-id"], name="payment_by_currency")
-        ),
+        migrations.AddIndex("payment", models.Index(fields=["mode", "currency", "-id"], name="payment_by_currency")),
         migrations.AddIndex(
             "payment",
             models.Index(
