@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tests.failpoints.configuration import Enabled, EndedEarly, Rerouted, Resumed, Rotated
 from tests.failpoints.customers import Confirmation, NeverAnswered, NeverCaptured, NeverConfirmed
 from tests.failpoints.desk import AskedNow, CalledOff, Settled
 from tests.failpoints.findings import Adoption
@@ -84,6 +85,16 @@ PLACES = (
     Place(Approved, "decide", commits("refund.approve"), DISTINCT),
     Place(Rejected, "decide", commits("refund.reject"), NO_GATEWAY),
     Place(Expired, "decide", commits("refund.expire"), NO_GATEWAY),
+    Place(Enabled, "request", commits("enable.request"), NO_GATEWAY),
+    Place(Enabled, "decide", commits("enable.approve"), NO_GATEWAY),
+    Place(Resumed, "request", commits("resume.request"), NO_GATEWAY),
+    Place(Resumed, "decide", commits("resume.approve"), NO_GATEWAY),
+    Place(EndedEarly, "request", commits("end_maintenance.request"), NO_GATEWAY),
+    Place(EndedEarly, "decide", commits("end_maintenance.approve"), NO_GATEWAY),
+    Place(Rotated, "request", commits("rotation.request"), NO_GATEWAY),
+    Place(Rotated, "decide", commits("rotation.approve"), NO_GATEWAY),
+    Place(Rerouted, "request", commits("region_change.request"), NO_GATEWAY),
+    Place(Rerouted, "decide", commits("region_change.approve"), NO_GATEWAY),
     Place(Adoption, "adopt", commits("adopt_refund"), NO_GATEWAY),
     Place(
         Webhooks,
