@@ -227,6 +227,12 @@ FIGURES = (
         GROUP BY level
         """,
     ),
+    Figure(
+        "checkout_audit_broken",
+        "Whether the last look at the chain of the audit found it changed, and nobody has acknowledged that.",
+        (),
+        "SELECT count(*) FROM kit_alert WHERE kind = 'audit_broken' AND acknowledged_at IS NULL",
+    ),
 )
 
 

@@ -56,7 +56,14 @@ CREATE OR REPLACE FUNCTION audit_transaction() RETURNS bigint LANGUAGE sql STABL
     SELECT pg_current_xact_id()::text::bigint + {more}
 $$;
 CREATE OR REPLACE FUNCTION audit_settled() RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint + {more}
+    SELECT least(
+        pg_snapshot_xmax(seen)::text::bigint, pg_current_xact_id_if_assigned()::text::bigint,
+        (SELECT min(running::text::bigint) FROM pg_snapshot_xip(seen) AS running WHERE NOT EXISTS (
+            SELECT FROM pg_locks AS held JOIN pg_stat_activity AS session USING (pid)
+            WHERE held.locktype = 'transactionid' AND held.mode = 'ExclusiveLock' AND held.granted
+                AND held.transactionid = running::xid AND session.datname <> current_database()
+        ))
+    ) + {more} FROM pg_current_snapshot() AS seen
 $$;
 """
 

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import DropdownFilter
@@ -14,8 +13,8 @@ from unfold.decorators import display
 
 from checkout.kit import approvals, clock
 from checkout.kit.actors import Actor
-from checkout.kit.admin import ReadOnlyAdmin, Verb, VerbAdmin, VerbForm
-from checkout.kit.admin.requests import user_of
+from checkout.kit.admin import ReadOnlyAdmin, Verb, VerbAdmin, VerbForm, fresh
+from checkout.kit.admin.requests import person_of, user_of
 from checkout.kit.admin.verbs import ReasonField
 from checkout.kit.display import EMPTY, amount, badge, code, link, page_of_public_id, told
 from checkout.kit.models import Approval, User
@@ -25,7 +24,7 @@ from ledger import services as ledger
 from ledger.admin import legs_asked
 from ledger.services import manual
 from payments import services
-from payments.admin.asked import Fact, kind_of, kinds, permissions_to_decide
+from payments.admin.asked import Fact, kind_of, permissions_to_decide, to_decide
 
 # What is carried out when a second person agrees or says no, by kind of request.
 _APPROVED: dict[str, Callable[..., Any]] = {**gateways.APPROVED, **ledger.APPROVED, **services.APPROVED}
@@ -42,7 +41,7 @@ class ApproveForm(VerbForm):
     @cached_property
     def facts(self) -> list[Fact]:
         """How it stands, which may have changed since it was asked for."""
-        return kind_of(self.obj).facts(self.obj) if _is_open(self.obj) else []
+        return kind_of(self.obj.kind).facts(self.obj) if _is_open(self.obj) else []
 
     @property
     def is_changed(self) -> bool:
@@ -65,32 +64,27 @@ class WaitingFilter(DropdownFilter):
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Approval]) -> QuerySet[Approval]:
-        user = user_of(request)
-        is_open = Q(status=Approval.Status.REQUESTED, expires_at__gt=clock.now())
         match self.value():
             case None:
-                may = [kind for kind in kinds() if user.has_perms(permissions_to_decide(kind))]
-                unknown = ~Q(kind__in=kinds()) if user.has_perms(permissions_to_decide("")) else Q()
-                return queryset.filter(is_open, Q(kind__in=may) | unknown).exclude(maker=user).order_by("expires_at")
+                return queryset & to_decide(user_of(request))
             case "open":
-                return queryset.filter(is_open).order_by("expires_at")
+                return queryset & approvals.waiting()
             case "asked":
-                return queryset.filter(maker=user)
+                return queryset.filter(maker=user_of(request))
             case "decided":
-                return queryset.exclude(is_open)
+                return queryset.exclude(pk__in=approvals.waiting())
         return queryset
 
 
 def _approve(approval: Approval, actor: Actor, data: dict[str, Any]) -> str:
     approval.answer = data["reason"]
-    _APPROVED[approval.kind](approval=approval, checker=User.objects.get(username=actor.name), actor=actor)
+    _APPROVED[approval.kind](approval=approval, checker=person_of(actor), actor=actor)
     return "Agreed, and carried out."
 
 
 def _say_no(approval: Approval, actor: Actor, data: dict[str, Any]) -> None:
-    checker = User.objects.get(username=actor.name)
     reject = _REJECTED.get(approval.kind, approvals.reject)
-    reject(approval=approval, checker=checker, reason=data["reason"], actor=actor)
+    reject(approval=approval, checker=person_of(actor), reason=data["reason"], actor=actor)
 
 
 def _reject(approval: Approval, actor: Actor, data: dict[str, Any]) -> str:
@@ -141,14 +135,14 @@ class ApprovalAdmin(VerbAdmin, ReadOnlyAdmin):
             icon="check_circle",
             permission="kit.change_approval",
             consequence=lambda approval: (
-                f"{approval.maker} asked for this: “{approval.reason}”. {kind_of(approval).says(approval)}"
+                f"{approval.maker} asked for this: “{approval.reason}”. {kind_of(approval.kind).says(approval)}"
             ),
             act=_approve,
             is_offered=_is_open,
             form_class=ApproveForm,
             preview=legs_asked,
             template="admin/desk/decide.html",
-            needs_fresh_code=lambda approval, data: kind_of(approval).needs_fresh_code,
+            needs_fresh_code=fresh.always,
         ),
         Verb(
             name="reject",
@@ -180,16 +174,13 @@ class ApprovalAdmin(VerbAdmin, ReadOnlyAdmin):
             button for button in super().buttons(request, obj) if _is_for(user_of(request), obj, button["verb"].name)
         ]
 
-    def verb_view(self, request: HttpRequest, object_id: str, verb: Verb) -> HttpResponse:
+    def may_ask(self, request: HttpRequest, obj: Approval, verb: Verb) -> bool:
         """Whoever may not decide this kind is kept out; a maker who tries to agree is told why not."""
-        approval = self.get_object(request, object_id)
-        is_told = verb.name != "withdraw" and approval is not None and approval.maker_id == user_of(request).pk
-        if approval is not None and not is_told and not _is_for(user_of(request), approval, verb.name):
-            raise PermissionDenied
-        return super().verb_view(request, object_id, verb)
+        is_told = verb.name != "withdraw" and obj.maker_id == user_of(request).pk
+        return is_told or _is_for(user_of(request), obj, verb.name)
 
     def page_context(self, request: HttpRequest, obj: Approval) -> dict[str, Any]:
-        kind = kind_of(obj)
+        kind = kind_of(obj.kind)
         facts = kind.facts(obj) if _is_open(obj) else []
         return {
             **super().page_context(request, obj),
@@ -205,7 +196,7 @@ class ApprovalAdmin(VerbAdmin, ReadOnlyAdmin):
 
     @display(description="request")
     def what(self, approval: Approval) -> str:
-        return kind_of(approval).label
+        return kind_of(approval.kind).label
 
     @display(description="amount")
     def sum(self, approval: Approval) -> SafeString | str:

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
 
+from django.db.models import QuerySet
+
+from checkout.kit import approvals
 from checkout.kit.display import EMPTY, amount, badge, money, words
 from checkout.kit.ids import parse_public_id
-from checkout.kit.models import Approval, PublicModel
+from checkout.kit.models import Approval, PublicModel, User
 from checkout.kit.money import Money
 from gateways.models import Gateway, Region
 from gateways.regions import RegionPlan
 from gateways.services import credentials, maintenance, regions, standing
+from gateways.services.terms import terms_of
 from ledger.models import ClosedDay, Discrepancy, JournalEntry
 from ledger.selectors import reversal_of
 from ledger.services import agreeing, closing, manual
@@ -21,6 +25,12 @@ from payments.models import Refund
 Row = TypeVar("Row", bound=PublicModel)
 
 _DECIDES = "kit.change_approval"  # whatever the kind, and the permission of the kind besides
+_TERMS = (
+    ("Address", "base_url"),
+    ("Currencies", "currencies"),
+    ("Settle window, seconds", "settle_window_seconds"),
+    ("Cancels by reference", "supports_cancel_by_reference"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,6 @@ class Kind:
     permission: str
     says: Callable[[Approval], str]
     facts: Callable[[Approval], list[Fact]] = lambda approval: []
-    needs_fresh_code: bool = False
 
 
 def _about(model: type[Row], approval: Approval) -> Row:
@@ -133,16 +142,27 @@ def _routing_facts(approval: Approval) -> list[Fact]:
 
 
 def _gateway_facts(approval: Approval) -> list[Fact]:
-    gateway = _about(Gateway, approval)
-    then = approval.payload.get("from")
+    gateway, asked = _about(Gateway, approval), approval.payload
+    then = asked.get("from")
     facts = [Fact("New payments", badge(then), badge(gateway.status))] if then else []
-    if because := approval.payload.get("stopped_because"):
+    if because := asked.get("stopped_because"):
         facts.append(Fact("Stopped", because, gateway.stopped_reason or "no longer"))
+    now = terms_of(gateway)
+    facts += [Fact(label, _said(asked[name]), _said(now[name])) for label, name in _TERMS if name in asked]
+    if kept := asked.get("credentials_fingerprint"):
+        is_same = kept == now["credentials_fingerprint"]
+        facts.append(Fact("Credentials", "as they were", "as they were" if is_same else "changed"))
     return facts
 
 
-_KINDS: dict[str, Kind] = {
-    services.REFUND: Kind("Refund", "payments.refund_payment", _refund, _refund_facts, needs_fresh_code=True),
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+KINDS: dict[str, Kind] = {
+    services.REFUND: Kind("Refund", "payments.refund_payment", _refund, _refund_facts),
     services.SETTLE_BY_HAND: Kind(
         "Settlement of an unknown outcome by hand", "payments.change_attempt", _settlement, _settlement_facts
     ),
@@ -177,7 +197,7 @@ _KINDS: dict[str, Kind] = {
             f"{', '.join(words(name) for name in approval.payload['fields'])}. Nobody sees them; what is approved are "
             "the very ones that were entered."
         ),
-        needs_fresh_code=True,
+        _gateway_facts,
     ),
     standing.ENABLE: Kind(
         "Enabling of a gateway",
@@ -199,21 +219,23 @@ _KINDS: dict[str, Kind] = {
 }
 
 
-def kind_of(approval: Approval) -> Kind:
-    """What is known of a request's kind."""
-    return _KINDS.get(approval.kind) or Kind(
-        words(approval.kind).capitalize(),
+def kind_of(name: str) -> Kind:
+    """What is known of a kind of request; one that nobody here knows is described in general words."""
+    return KINDS.get(name) or Kind(
+        words(name).capitalize(),
         _DECIDES,
         lambda approval: "It is carried out at once, exactly as asked.",
-        needs_fresh_code=True,
     )
 
 
 def permissions_to_decide(kind: str) -> tuple[str, ...]:
     """What somebody needs to decide requests of a kind."""
-    return (_DECIDES, _KINDS[kind].permission) if kind in _KINDS else (_DECIDES,)
+    return (_DECIDES, KINDS[kind].permission) if kind in KINDS else (_DECIDES,)
 
 
-def kinds() -> tuple[str, ...]:
-    """Every kind that the desk knows."""
-    return tuple(_KINDS)
+def to_decide(user: User) -> QuerySet[Approval]:
+    """What others asked for, is still open, and of a kind that this person may decide, the most urgent first."""
+    if not user.has_perm(_DECIDES):
+        return Approval.objects.none()
+    barred = [kind for kind in KINDS if not user.has_perms(permissions_to_decide(kind))]
+    return approvals.waiting().exclude(kind__in=barred).exclude(maker=user)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Group
@@ -13,9 +14,9 @@ from checkout.settings import policy
 from gateways import services as gateways
 from ledger import services as ledger
 from payments import services
-from payments.admin.asked import kind_of, kinds
+from payments.admin.asked import KINDS, kind_of
 from payments.models import Payment, Refund
-from tests.desk import at_desk, browser_of, code_of, fill_in, queries_of, text_of
+from tests.desk import at_desk, badge_of, browser_of, code_of, fill_in, queries_of, text_of
 
 Pay = Callable[..., Payment]
 LIST = "/admin/kit/approval/"
@@ -55,7 +56,7 @@ def names(answer: Any) -> set[str]:
 def test_every_kind_of_request_is_known_at_the_desk() -> None:
     deeds = {*gateways.APPROVED, *ledger.APPROVED, *services.APPROVED}
 
-    assert set(kinds()) == deeds
+    assert set(KINDS) == deeds
 
 
 def test_what_waits_for_me_is_shown_first_and_is_what_i_may_decide(
@@ -76,6 +77,21 @@ def test_what_waits_for_me_is_shown_first_and_is_what_i_may_decide(
     assert names(finance.get(LIST, follow=True)) >= {refund.public_id, explained.public_id, other.public_id}
     assert settle.public_id not in names(finance.get(LIST, follow=True))
     assert names(at_desk("Read-only").get(LIST, follow=True)) == set()
+
+
+def test_the_sidebar_counts_what_its_list_shows_and_nothing_for_who_decides_nothing(
+    captured_payment: Pay, eur: Any, maker: User
+) -> None:
+    payment = captured_payment(eur(50_00))
+    ask(services.SETTLE_BY_HAND, maker, payment, outcome="declined")
+    ask("door.open", maker, payment)
+
+    badges = {
+        role: badge_of(at_desk(role).get(LIST).content.decode(), LIST)
+        for role in ("Operations", "Finance", "Read-only")
+    }
+
+    assert badges == {"Operations": "2", "Finance": "1", "Read-only": ""}
 
 
 def test_the_other_lists_are_what_i_asked_for_what_is_decided_and_all(
@@ -235,8 +251,24 @@ def test_a_checker_is_asked_for_a_fresh_code_where_money_leaves(captured_payment
     assert Approval.objects.get().status == "approved"
 
 
+@pytest.mark.parametrize("verb", ["approve", "reject", "withdraw"])
+def test_a_request_is_kept_from_who_may_not_decide_it_however_its_name_is_written(
+    captured_payment: Pay, eur: Any, maker: User, verb: str
+) -> None:
+    approval = ask("gateway.rotate_credentials", maker, captured_payment(eur(50_00)))
+    written = [approval.public_id, str(approval.pk), f"urn_3A{approval.pk}", approval.public_id.replace("_", "_5F")]
+
+    for role in ("Read-only", "Developer support", "Finance"):
+        browser = at_desk(role)
+        for name in written:
+            answer = browser.post(f"/admin/kit/approval/{name}/{verb}/", {"reason": "no", "token": str(uuid4())})
+            assert answer.status_code in (302, 403), (role, name)
+    approval.refresh_from_db()
+    assert approval.status == "requested"
+
+
 def test_a_fresh_code_is_needed_for_money_for_credentials_and_for_what_nobody_here_knows() -> None:
-    asked = {kind for kind in kinds() if kind_of(Approval(kind=kind)).needs_fresh_code}
+    asked = {kind for kind in KINDS if kind_of(kind).needs_fresh_code}
 
     assert asked == {services.REFUND, "gateway.rotate_credentials"}
-    assert kind_of(Approval(kind="user.something")).needs_fresh_code
+    assert kind_of("user.something").needs_fresh_code

@@ -15,7 +15,6 @@ from checkout.kit.display import name_of
 from checkout.kit.models import User
 from tests.access.coming_in import CODE, ENROL, LOGIN
 from tests.desk import EVERYBODY, app_of, at_desk
-from tests.test_admin_pages import a_day  # noqa: F401
 
 MODELS = {model._meta.model_name for model in admin.site._registry}
 
@@ -54,7 +53,7 @@ def _value(converter: str, name: str, model: Any) -> str:
 @pytest.mark.timeout(600)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("role", EVERYBODY)
-def test_every_address_is_open_to_who_may_and_to_nobody_else(a_day: None, role: str) -> None:  # noqa: F811
+def test_every_address_is_open_to_who_may_and_to_nobody_else(a_day: None, role: str) -> None:
     browser = at_desk(role)
     user = User.objects.get(username=f"a {role}")
     found = addresses()
@@ -81,7 +80,7 @@ def test_every_address_is_open_to_who_may_and_to_nobody_else(a_day: None, role: 
             assert answer.status_code != 200, (role, address)
 
 
-def test_no_address_is_open_to_who_is_not_logged_in(a_day: None) -> None:  # noqa: F811
+def test_no_address_is_open_to_who_is_not_logged_in(a_day: None) -> None:
     for name, address, _ in addresses():
         if name in ("login", "logout"):
             continue
@@ -92,7 +91,7 @@ def test_no_address_is_open_to_who_is_not_logged_in(a_day: None) -> None:  # noq
 
 
 @pytest.mark.parametrize("has_app", [False, True])
-def test_before_the_code_only_the_page_that_asks_for_it_is_open(a_day: None, has_app: bool) -> None:  # noqa: F811
+def test_before_the_code_only_the_page_that_asks_for_it_is_open(a_day: None, has_app: bool) -> None:
     user = User.objects.create_superuser("root")
     if has_app:
         app_of(user)
@@ -110,7 +109,7 @@ def test_before_the_code_only_the_page_that_asks_for_it_is_open(a_day: None, has
     assert browser.get(wanted).status_code == 200
 
 
-def test_nothing_is_posted_without_the_forms_own_token(a_day: None) -> None:  # noqa: F811
+def test_nothing_is_posted_without_the_forms_own_token(a_day: None) -> None:
     browser = Client(enforce_csrf_checks=True)
     browser.cookies = at_desk().cookies
 

@@ -8,7 +8,7 @@ from django.test import Client
 from checkout.kit.access.models import Authenticator
 from checkout.kit.models import Alert, AuditEntry, User
 from checkout.settings import policy
-from tests.access.coming_in import LOGIN, guess, log_in
+from tests.access.coming_in import LOGIN, PASSWORD, guess, log_in
 from tests.desk import app_of, at_desk, fill_in, text_of
 
 
@@ -98,3 +98,69 @@ def test_behind_a_proxy_it_is_the_one_who_asks_who_is_counted(ana: User, setting
     assert attempt("203.0.113.6").status_code == 200
     settings.PROXY_COUNT = 0
     assert attempt("203.0.113.5").status_code == 200
+
+
+# From many addresses.
+
+
+def guess_from_everywhere(name: str = "ana", times: int = policy.LOGIN_FAILURES_PER_NAME) -> Any:
+    """One wrong password from each of many addresses; returns the last answer."""
+    for number in range(times):
+        answer = guess(name, address=f"198.51.100.{number}")
+    return answer
+
+
+def test_a_name_that_is_guessed_from_many_addresses_is_locked_at_others_and_somebody_is_told(
+    ana: User, clock: Any
+) -> None:
+    office, elsewhere = Client(REMOTE_ADDR="192.0.2.10"), Client(REMOTE_ADDR="192.0.2.11")
+    assert log_in(office).status_code == 302
+    assert guess_from_everywhere(times=policy.LOGIN_FAILURES_PER_NAME - 1).status_code == 200
+    assert not Alert.objects.exists()
+
+    assert guess(address="203.0.113.1").status_code == 429
+
+    assert log_in(elsewhere).status_code == 429  # the right password
+    assert log_in(Client(REMOTE_ADDR="192.0.2.10")).status_code == 302  # she herself, from her office
+    alert = Alert.objects.get()
+    assert (alert.kind, alert.object_id, alert.severity) == ("access.guessed_from_everywhere", "user:ana", "critical")
+    assert "203.0.113.1" in alert.message or "192.0.2.11" in alert.message
+    clock.shift(policy.LOCK_OUT_SECONDS + 1)
+    assert log_in(elsewhere).status_code == 302
+
+
+def test_from_where_somebody_came_in_before_their_name_is_guessed_no_faster(ana: User) -> None:
+    assert log_in(Client(REMOTE_ADDR="192.0.2.10")).status_code == 302
+    guess_from_everywhere()
+
+    assert guess(times=policy.LOGIN_FAILURES - 1, address="192.0.2.10").status_code == 200
+    assert guess(address="192.0.2.10").status_code == 429
+
+
+def test_that_others_came_in_from_there_or_somebody_long_ago_opens_nothing(ana: User, clock: Any) -> None:
+    User.objects.create_user("ben", password=PASSWORD, is_staff=True)
+    assert log_in(Client(REMOTE_ADDR="192.0.2.10"), "ben").status_code == 302
+    assert log_in(Client(REMOTE_ADDR="192.0.2.12")).status_code == 302
+    clock.shift(policy.KNOWN_ADDRESS_SECONDS + 1)
+    guess_from_everywhere()
+
+    for address in ("192.0.2.10", "192.0.2.12"):
+        assert log_in(Client(REMOTE_ADDR=address)).status_code == 429
+
+
+def test_a_name_that_does_not_exist_is_locked_like_one_that_does(ana: User) -> None:
+    known, unknown = guess_from_everywhere("ana"), guess_from_everywhere("nobody")
+
+    assert known.status_code == unknown.status_code == 429
+    assert text_of(known) == text_of(unknown)
+    assert log_in(Client(REMOTE_ADDR="192.0.2.11"), "ben").status_code == 200  # others are asked as ever
+
+
+def test_unlocking_opens_a_name_that_was_guessed_from_many_addresses(ana: User) -> None:
+    guess_from_everywhere()
+    boss, address = at_desk("Administrator"), f"/admin/kit/user/{ana.pk}/unlock/"
+
+    assert fill_in(boss, address, reason="she is on a journey").status_code == 302
+
+    assert log_in(Client(REMOTE_ADDR="192.0.2.11")).status_code == 302
+    assert address not in boss.get(f"/admin/kit/user/{ana.pk}/change/").content.decode()

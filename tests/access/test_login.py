@@ -208,11 +208,12 @@ def test_a_session_ends_when_nothing_was_done_and_says_so(ana: User, clock: Any)
     assert browser.get(HOME).status_code == 302
 
 
-def test_a_page_that_looks_again_by_itself_keeps_nobody_in(ana: User, clock: Any) -> None:
+@pytest.mark.parametrize("mode", ["navigate", "cors", "same-origin"])
+def test_a_page_that_looks_again_by_itself_keeps_nobody_in(ana: User, clock: Any, mode: str) -> None:
     browser = browser_of(ana)
     for _ in range(4):
         clock.shift(policy.SESSION_IDLE_SECONDS // 4)
-        answer = browser.get(HOME, headers={"Sec-Fetch-Mode": "navigate"})
+        answer = browser.get(HOME, headers={"Sec-Fetch-Mode": mode})
     assert answer["Location"].startswith(LOGIN)
 
 

@@ -133,7 +133,7 @@ def asks_for_what_is_above_the_limit(fiona: Person) -> None:
 def agrees(person: Person, about: str) -> None:
     """A second person finds what waits on their home page, reads it and agrees."""
     person.go_to("Today")
-    person.click("1 waiting for your decision")
+    person.click("Waiting for you")
     person.click(about)
     person.see("fiona")
     person.look("finance-approval" if "resolve" in about else "")

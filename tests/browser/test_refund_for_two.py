@@ -34,7 +34,9 @@ def test_two_people_refund_what_one_may_not(
 
 def types_an_amount(olivia: Person, payment: Payment) -> None:
     olivia.page.goto(f"{olivia.url}/admin/payments/payment/{payment.public_id}/refund/")
-    olivia.see("Up to 500.00 EUR (2,000.00 EUR left of 2,000.00 EUR within 24 hours) you refund alone")
+    olivia.see(
+        "Up to 500.00 EUR (2,000.00 EUR left of 2,000.00 EUR within 24 hours, all currencies together) you refund alone"
+    )
     olivia.see("Afterwards 0.00 EUR can still be refunded.", "Somebody else has to approve it.")
     olivia.look("refund-page", phone=True, dark=True)
     olivia.click("Part of it")

@@ -41,9 +41,9 @@ def is_late_with_code(request: HttpRequest) -> bool:
 
 
 def touch(request: HttpRequest) -> None:
-    """Somebody did something. A page that looks again by itself is nobody's doing: browsers say so."""
+    """Somebody did something. What a page reads again by itself is nobody's doing: browsers say so."""
     headers = request.headers
-    is_by_itself = headers.get("Sec-Fetch-Mode") == "navigate" and "Sec-Fetch-User" not in headers
+    is_by_itself = "Sec-Fetch-Mode" in headers and "Sec-Fetch-User" not in headers and request.method == "GET"
     if not is_by_itself and _now() - request.session.get(_SEEN, 0) >= policy.SESSION_TOUCH_SECONDS:
         request.session[_SEEN] = _now()
 

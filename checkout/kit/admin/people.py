@@ -29,7 +29,7 @@ from checkout.kit.admin.bulk import BulkAdmin, BulkVerb
 from checkout.kit.admin.configuration import changes_of
 from checkout.kit.admin.fresh import FreshCodeForm, always
 from checkout.kit.admin.lists import DeskAdmin, ReadOnlyAdmin
-from checkout.kit.admin.requests import actor_of, user_of
+from checkout.kit.admin.requests import actor_of, person_of, user_of
 from checkout.kit.admin.verbs import DiscreetForm, PlainForm, Verb, VerbAdmin
 from checkout.kit.display import badge, code, link, page_of_public_id
 from checkout.kit.models import Alert, User
@@ -132,8 +132,11 @@ class DeskUserAdmin(UserAdmin, VerbAdmin):  # type: ignore[misc, type-arg]
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Nobody changes what they may do themselves, and only who may do everything lets others."""
-        fixed = list(super().get_readonly_fields(request, obj))
+        """Nobody changes what they may do themselves, and only who may do everything lets others.
+
+        A name stays: the audit, and what follows from it, knows a person by it.
+        """
+        fixed = [*super().get_readonly_fields(request, obj), *(["username"] if obj is not None else [])]
         if obj is not None and obj.pk == request.user.pk:
             return [*fixed, *_ACCESS]
         return fixed if request.user.is_superuser else [*fixed, "is_superuser"]
@@ -166,13 +169,8 @@ class DeskUserAdmin(UserAdmin, VerbAdmin):  # type: ignore[misc, type-arg]
             "show_save_and_add_another": False,
         }
 
-    def buttons(self, request: HttpRequest, obj: Any) -> list[dict[str, Any]]:
-        return super().buttons(request, obj) if self.has_change_permission(request, obj) else []
-
-    def verb_view(self, request: HttpRequest, object_id: str, verb: Verb) -> HttpResponse:
-        if not self.has_change_permission(request, self.get_object(request, object_id)):
-            raise PermissionDenied
-        return super().verb_view(request, object_id, verb)
+    def may_ask(self, request: HttpRequest, obj: User, verb: Verb) -> bool:
+        return self.has_change_permission(request, obj)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         """A new password for somebody else lets one in as them, so it asks for a fresh code first."""
@@ -299,7 +297,7 @@ class OpenFilter(DropdownFilter):
 
 
 def _acknowledge(alert: Alert, actor: Actor, data: dict[str, Any]) -> str:
-    alerts.acknowledge_alert(alert=alert, user=User.objects.get(username=actor.name))
+    alerts.acknowledge_alert(alert=alert, user=person_of(actor))
     return "Acknowledged."
 
 
@@ -340,13 +338,9 @@ class AlertAdmin(BulkAdmin, ReadOnlyAdmin):
         view = self.admin_site.admin_view(self.acknowledge_view)
         return [path("<uuid:key>/acknowledge/", view, name="kit_alert_acknowledge"), *super().get_urls()]
 
-    def has_acknowledge_permission(self, request: HttpRequest) -> bool:
-        """Whether this person may say that an alert has been seen."""
-        return bool(request.user.has_perm("kit.change_alert"))
-
     def acknowledge_view(self, request: HttpRequest, key: Any) -> HttpResponse:
         """Say of one alert that it has been seen, and return to where the button was."""
-        if not self.has_acknowledge_permission(request):
+        if not request.user.has_perm(_ACKNOWLEDGE.permission):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])

@@ -54,6 +54,7 @@ class DiscreetForm(forms.BaseForm):
             if not may_hold and holds_sensitive_data(str(self[name].data or "")):
                 self.data = data = cast(QueryDict, self.data).copy()
                 data[self.add_prefix(name)] = ""
+                self.errors.pop(name, None)  # what a field says of a value that it refuses may repeat it
                 self.add_error(name, "This looks like a card or account number or a secret, which is not kept here.")
         return super().clean()
 
@@ -91,6 +92,16 @@ class MoneyField(forms.CharField):
         if not amount:
             raise ValidationError("The amount must be more than zero.")
         return amount
+
+
+class MomentField(forms.DateTimeField):
+    """A minute, in UTC."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}), **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{value:%Y-%m-%dT%H:%M}" if hasattr(value, "strftime") else value
 
 
 class VerbForm(DiscreetForm, forms.Form):
@@ -157,7 +168,7 @@ class VerbAdmin(DeskAdmin):
         return [
             {"verb": verb, "address": reverse(f"{names}_{verb.name}", args=[name_of(obj)])}
             for verb in self.verbs
-            if request.user.has_perm(verb.permission) and verb.is_offered(obj)
+            if request.user.has_perm(verb.permission) and verb.is_offered(obj) and self.may_ask(request, obj, verb)
         ]
 
     def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
@@ -171,6 +182,10 @@ class VerbAdmin(DeskAdmin):
             context.update(self.page_context(request, obj))
         return super().render_change_form(request, context, add=add, obj=obj, **options)  # type: ignore[no-any-return]
 
+    def may_ask(self, request: HttpRequest, obj: Any, verb: Verb) -> bool:
+        """Whether this person, who has the verb's permission, may ask it of this very object."""
+        return True
+
     def verb_view(self, request: HttpRequest, object_id: str, verb: Verb) -> HttpResponse:
         """Ask for confirmation and a reason, then act once. Refusals are shown in their own words."""
         obj = self.get_object(request, unquote(object_id))
@@ -178,14 +193,21 @@ class VerbAdmin(DeskAdmin):
             raise PermissionDenied
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
+        if not self.may_ask(request, obj, verb):
+            raise PermissionDenied
         form = verb.form_class(request.POST if request.method == "POST" else None, obj=obj)
         form.person = user_of(request)
         asks_at_once = fresh.FIELD in request.POST or verb.needs_fresh_code is fresh.always
         if asks_at_once and not sessions.is_fresh(request):
             fresh.ask(form)
-        if request.method == "POST" and form.is_valid() and self._may_go_on(request, obj, verb, form):
+        if request.method == "POST":
             try:
-                done = verb.act(obj, actor_of(request), form.cleaned_data)
+                if form.is_valid() and self._may_go_on(request, obj, verb, form):
+                    done = verb.act(obj, actor_of(request), form.cleaned_data)
+                    if isinstance(done, str):
+                        messages.success(request, done)
+                        return HttpResponseRedirect(page_of(obj))
+                    return self._show(request, verb.result_template, obj, verb, done)
             except Refusal as refusal:
                 form.add_error(None, refusal.message)
             except ValidationError as error:
@@ -195,11 +217,6 @@ class VerbAdmin(DeskAdmin):
             except AlreadyDone:
                 messages.info(request, "This form was already submitted, and was not carried out again.")
                 return HttpResponseRedirect(page_of(obj))
-            else:
-                if isinstance(done, str):
-                    messages.success(request, done)
-                    return HttpResponseRedirect(page_of(obj))
-                return self._show(request, verb.result_template, obj, verb, done)
         elif request.method != "POST" and not verb.is_offered(obj):
             messages.warning(request, f"{verb.label} is not possible now.")
             return HttpResponseRedirect(page_of(obj))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from io import StringIO
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
@@ -125,6 +126,16 @@ def test_nothing_can_join_what_was_sealed_however_long_its_transaction_takes(
 
     assert (until_then.entry_count, rest.entry_count) == (1, 2)  # deed.9; then the slow one and the quick one
     assert verify_audit().is_green
+
+
+def test_what_goes_on_in_another_database_delays_nothing(sealed: None) -> None:
+    told = connection.get_connection_params()
+    about = {name: told[name] for name in ("host", "port", "user", "password") if name in told}
+    with psycopg.connect(**about, dbname="postgres") as elsewhere:
+        elsewhere.execute("SELECT pg_current_xact_id()")  # a transaction that writes, and goes on
+        tell("quick")
+        (seal,) = seal_audit()
+    assert seal.entry_count == 2  # deed.9 and this one
 
 
 def test_neither_an_entry_nor_a_seal_can_be_changed_or_removed(sealed: None) -> None:
