@@ -15,7 +15,7 @@ RUN mkdir -p var/simulator && chown -R checkout:checkout var
 USER checkout
 
 # Gathering static files reads the settings but connects to nothing; these values are not used again.
-RUN SECRET_KEY=build DATABASE_URL=postgres://none@none/none REDIS_URL=redis://none/0 \
+RUN SECRET_KEY=build DATABASE_URL=postgres://none@none/none REDIS_URL=redis://none/0 PROXY_COUNT=1 \
     python manage.py collectstatic --noinput --verbosity 0
 
 EXPOSE 8000

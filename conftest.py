@@ -29,7 +29,7 @@ from payments.models import Payment
 from payments.services import PaymentOrder
 from tests.simulation import Simulation, our_credentials, simulator
 
-pytest_plugins = ["tests.chromium", "tests.database", "tests.network"]
+pytest_plugins = ["tests.a_day", "tests.chromium", "tests.database", "tests.network"]
 
 DIALECTS = {"north": "json", "south": "xml", "spare": "json"}
 

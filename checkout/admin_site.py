@@ -16,7 +16,6 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
 from unfold.sites import UnfoldAdminSite
 
-from checkout.kit import clock
 from checkout.settings import policy
 
 # Group by group: title, icon, URL name, and the permission that shows it.
@@ -157,7 +156,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 def queue_badges(request: HttpRequest) -> dict[str, dict[str, Any]]:
     """How many wait in each queue that this person may see, by the queue's address. One query, and once per request."""
-    from checkout.kit.models import Approval
+    from checkout.kit.admin.requests import user_of
+    from payments.admin.asked import to_decide
 
     if not hasattr(request, "_queue_badges"):
         waiting = {
@@ -168,9 +168,8 @@ def queue_badges(request: HttpRequest) -> dict[str, dict[str, Any]]:
             for queue in getattr(page, "queues", ())
             if page.has_view_permission(request)
         }
-        if request.user.has_perm("kit.view_approval"):
-            open_ones = Approval.objects.filter(status=Approval.Status.REQUESTED, expires_at__gt=clock.now())
-            waiting["admin:kit_approval_changelist"] = open_ones.exclude(maker=request.user.pk)
+        if request.user.has_perm("kit.change_approval"):
+            waiting["admin:kit_approval_changelist"] = to_decide(user_of(request))
         request._queue_badges = {  # type: ignore[attr-defined]
             address: {"badge": shown, "badge_variant": "warning"}
             for address, shown in zip(waiting, _counted(waiting.values()), strict=True)

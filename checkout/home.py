@@ -11,12 +11,12 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Min
 from django.http import HttpRequest
 from django.urls import reverse
 
 from checkout.kit import clock
-from checkout.kit.display import badge, duration, list_of, page_of, words
+from checkout.kit.display import age, badge, list_of, page_of
 from checkout.kit.models import Alert, Approval
 from checkout.kit.money import Money
 from gateways.admin.board import Figures, figures_today, standing_of
@@ -27,7 +27,7 @@ from ledger.reconciliation.statements import OpenDays, days_not_closed
 from merchants.models import WebhookDelivery, WebhookEndpoint
 from merchants.statuses import DeliveryStatus
 from payments import selectors
-from payments.admin.asked import kind_of, kinds, permissions_to_decide
+from payments.admin.asked import kind_of, to_decide
 from payments.admin.charts import charts
 from payments.admin.today import Group, Moving, Today, latest, moving, today
 from payments.models import AuditRun, Payment
@@ -54,6 +54,15 @@ class Panel:
 
     template: str
     data: Any
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many messages wait for one endpoint, and since when."""
+
+    endpoint: Any
+    count: int
+    since: datetime
 
 
 class Home:
@@ -112,18 +121,17 @@ class Home:
         return days_not_closed()
 
     @cached_property
+    def backlog(self) -> list[Waiting]:
+        """What is to be delivered still, endpoint by endpoint, the most first."""
+        pending = WebhookDelivery.objects.filter(status=DeliveryStatus.PENDING).order_by().values_list("endpoint")
+        rows = pending.annotate(count=Count("id"), since=Min("created_at"))
+        return [Waiting(*row) for row in rows.order_by("-count")]
+
+    @cached_property
     def approvals(self) -> list[tuple[str, int]]:
         """How many requests of each kind this person may decide."""
-        rows = self.to_decide().order_by().values_list("kind").annotate(count=Count("id"))
+        rows = to_decide(self.user).order_by().values_list("kind").annotate(count=Count("id"))
         return sorted(rows, key=lambda row: -row[1])
-
-    def to_decide(self) -> QuerySet[Approval]:
-        """What others asked for, is still open, and of a kind that this person may decide: what their list shows."""
-        may = Q(kind__in=[kind for kind in kinds() if self.user.has_perms(permissions_to_decide(kind))])
-        if self.user.has_perms(permissions_to_decide("")):
-            may |= ~Q(kind__in=kinds())
-        waiting = Approval.objects.filter(may, status=Approval.Status.REQUESTED, expires_at__gt=clock.now())
-        return waiting.exclude(maker=self.user).order_by("expires_at")
 
 
 @dataclass(frozen=True)
@@ -153,7 +161,7 @@ _JOBS = (
 
 
 def _ago(moment: datetime | None) -> str:
-    return duration((clock.now() - moment).total_seconds() * 1000) if moment else ""
+    return age(moment) if moment else ""
 
 
 def _amounts(group: Group) -> str:
@@ -168,14 +176,9 @@ def _counted(count: int, address: str, title: str, more: str = "", *, tone: str 
 
 
 def _approvals(home: Home) -> Tile:
-    more = ", ".join(f"{count} {words(kind_name(kind))}" for kind, count in home.approvals[:2])
+    more = ", ".join(f"{count} {kind_of(kind).label.lower()}" for kind, count in home.approvals[:2])
     count = sum(count for _, count in home.approvals)
     return _counted(count, list_of(Approval), "Waiting for you", more, tone="busy", none="nothing to decide")
-
-
-def kind_name(kind: str) -> str:
-    """A kind of request in a few words."""
-    return kind_of(Approval(kind=kind)).label.lower()
 
 
 def _unknown(home: Home) -> Tile:
@@ -206,11 +209,10 @@ def _gateways_down(home: Home) -> Tile:
 
 
 def _webhooks(home: Home) -> Tile:
-    pending = WebhookDelivery.objects.filter(status=DeliveryStatus.PENDING)
-    backlog = pending.aggregate(count=Count("id"), since=Min("created_at"))
+    count = sum(waiting.count for waiting in home.backlog)
     address = list_of(WebhookDelivery, f"status__exact={DeliveryStatus.PENDING}")
-    more = f"oldest {_ago(backlog['since'])}"
-    return _counted(backlog["count"], address, "Webhooks undelivered", more, none="all are delivered")
+    more = f"oldest {_ago(min((waiting.since for waiting in home.backlog), default=None))}"
+    return _counted(count, address, "Webhooks undelivered", more, none="all are delivered")
 
 
 def _books(home: Home) -> Tile:
@@ -269,9 +271,9 @@ def _alerts_panel(home: Home) -> dict[str, Any] | None:
 def _approvals_panel(home: Home) -> dict[str, Any] | None:
     if not home.approvals:
         return None
-    rows = home.to_decide().select_related("maker")[:_SHOWN]
+    rows = to_decide(home.user).select_related("maker")[:_SHOWN]
     return {
-        "rows": [(approval, kind_of(approval).label, page_of(approval)) for approval in rows],
+        "rows": [(approval, kind_of(approval.kind).label, page_of(approval)) for approval in rows],
         "address": list_of(Approval),
         "count": sum(count for _, count in home.approvals),
     }
@@ -313,27 +315,19 @@ def _since(gateway: Gateway, figures: Figures, standing: str) -> datetime | None
 
 def _endpoints_panel(home: Home) -> list[dict[str, Any]]:
     """The endpoints that most is waiting for."""
-    waiting = (
-        WebhookDelivery.objects.filter(status=DeliveryStatus.PENDING)
-        .order_by()
-        .values("endpoint")
-        .annotate(count=Count("id"), since=Min("created_at"))
-        .order_by("-count")[:_SHOWN]
-    )
-    rows = list(waiting)
+    most = home.backlog[:_SHOWN]
     endpoints = WebhookEndpoint.objects.select_related("merchant").defer("secret", "previous_secret")
-    known = endpoints.in_bulk([row["endpoint"] for row in rows])
+    known = endpoints.in_bulk([waiting.endpoint for waiting in most])
     return [
         {
-            "endpoint": known[row["endpoint"]],
-            "count": row["count"],
-            "since": row["since"],
+            "endpoint": (endpoint := known[waiting.endpoint]),
+            "count": waiting.count,
+            "since": waiting.since,
             "address": list_of(
-                WebhookDelivery,
-                f"endpoint={known[row['endpoint']].public_id}&status__exact={DeliveryStatus.PENDING}",
+                WebhookDelivery, f"endpoint={endpoint.public_id}&status__exact={DeliveryStatus.PENDING}"
             ),
         }
-        for row in rows
+        for waiting in most
     ]
 
 

@@ -290,6 +290,7 @@ class Notice(models.Model):
         indexes = [
             models.Index(fields=["id"], condition=models.Q(status="waiting"), name="notice_waiting"),
             models.Index(fields=["id"], condition=models.Q(status="unmatched"), name="notice_unmatched"),
+            models.Index(fields=["id"], condition=models.Q(status="set_aside"), name="notice_set_aside"),
         ]
 
     def __str__(self) -> str:

@@ -25,6 +25,20 @@ class KeyRefused(Refusal):
         super().__init__(message)
 
 
+class LiveRefundsNotAtDesk(Refusal):
+    """A live key that refunds lets its holder give back without limit, so nobody at the desk makes one alone."""
+
+    code = "live_refunds_not_at_desk"
+    http_status = 403
+    param = "scopes"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A live key made here cannot have refunds:write: it would give back any amount without a second person. "
+            "Whoever has the machine makes such a key, with manage.py create_api_key."
+        )
+
+
 class WebhookUrlRefused(Refusal):
     """We do not call such an address: not https, not public, or not plainly written."""
 

@@ -188,6 +188,12 @@ class WebhookEndpoint(PublicModel):
         return [self.secret]
 
 
+# Deliveries that may need somebody: given up, or refused again and again. An index holds exactly these.
+UNDELIVERED = models.Q(status=DeliveryStatus.FAILED) | models.Q(
+    status=DeliveryStatus.PENDING, attempt_count__gte=policy.DELIVERY_TRIES_TO_LOOK
+)
+
+
 class WebhookDelivery(models.Model):
     """One event on its way to one endpoint. The row is the queue.
 
@@ -224,12 +230,7 @@ class WebhookDelivery(models.Model):
                 condition=models.Q(status=DeliveryStatus.PENDING),
                 name="webhook_delivery_due",
             ),
-            models.Index(
-                fields=["id"],
-                condition=models.Q(status=DeliveryStatus.FAILED)
-                | models.Q(status=DeliveryStatus.PENDING, attempt_count__gte=policy.DELIVERY_TRIES_TO_LOOK),
-                name="webhook_delivery_undelivered",
-            ),
+            models.Index(fields=["id"], condition=UNDELIVERED, name="webhook_delivery_undelivered"),
         ]
 
     def __str__(self) -> str:
@@ -240,7 +241,7 @@ class WebhookRedelivery(models.Model):
     """What an endpoint missed of the events made from `since` up to before `until`, being sent again.
 
     The row is the queue: whoever delivers goes on with it, a batch at a time. Events up to `position` have been looked
-    at, `count` deliveries were made of them.
+    at, `count` deliveries were made of them; `served_at` is when its last batch was.
     """
 
     endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.PROTECT, related_name="redeliveries")
@@ -249,6 +250,7 @@ class WebhookRedelivery(models.Model):
     position = models.UUIDField()
     count = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+    served_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -51,10 +51,6 @@ WITH RECURSIVE {ENDPOINTS_WITH_PENDING_DELIVERIES}, due(since) AS (
 SELECT min(since) FROM due WHERE since <= %(now)s
 """  # noqa: S608
 
-# Deliveries that may need somebody: given up, or refused again and again. An index holds exactly these.
-UNDELIVERED = Q(status=DeliveryStatus.FAILED) | Q(
-    status=DeliveryStatus.PENDING, attempt_count__gte=policy.DELIVERY_TRIES_TO_LOOK
-)
 TEST_EVENT = "webhook_endpoint.test"
 _SLACK = timedelta(minutes=1)  # between an event's id and its time, whichever was taken first
 

@@ -1,12 +1,15 @@
 """How much may one person give back alone? So much at once, and not by dividing it: so much within a day as well.
 
 The limits are those of the person's roles; whoever has several has the largest. They are written in units of the
-payment's own currency and never converted: there is no exchange rate to be right or wrong about.
+payment's own currency and never converted: there is no exchange rate to be right or wrong about. The day is one for
+all currencies: a third of it used in one leaves two thirds of it in any other.
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
+from math import ceil
 
 from django.db import connection
 from django.db.models import Sum
@@ -25,7 +28,7 @@ _ADMINISTRATOR = "Administrator"  # what a superuser counts as: the largest limi
 @dataclass(frozen=True)
 class Allowance:
     """What one person may give back without a second one, in one currency and mode: at once, within a day, and `used`
-    within the last one.
+    within the last one, in all currencies, as much as it is of this one.
     """
 
     at_once: Money
@@ -52,9 +55,12 @@ def allowance_of(person: User, *, currency: str, mode: str) -> Allowance:
     """What a person may give back alone now; nothing if none of their roles may. Two queries."""
     at_once, within_a_day = _limits(person)
     since = clock.now() - _DAY
-    decided = Refund.objects.filter(alone=person, created_at__gt=since, currency=currency, payment__mode=mode)
-    used = decided.exclude(status=RefundStatus.FAILED).aggregate(sum=Sum("amount_minor", default=0))["sum"]
-    return Allowance(_units(at_once, currency), _units(within_a_day, currency), Money(used, currency))
+    decided = Refund.objects.filter(alone=person, created_at__gt=since, payment__mode=mode)
+    decided = decided.exclude(status=RefundStatus.FAILED)
+    sums = decided.order_by().values_list("currency").annotate(sum=Sum("amount_minor"))
+    units = sum((Fraction(used, _units(1, other).amount_minor) for other, used in sums), Fraction(0))
+    used = Money(ceil(units * _units(1, currency).amount_minor), currency)
+    return Allowance(_units(at_once, currency), _units(within_a_day, currency), used)
 
 
 def lock_allowance(person: User) -> None:

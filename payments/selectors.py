@@ -23,7 +23,7 @@ from merchants.statuses import DeliveryStatus
 from payments.models import Attempt, AuditRun, Payment, Refund
 from payments.statuses import (
     IN_FLIGHT,
-    REFUND_UNDER_WAY,
+    REFUND_RESERVED,
     AttemptStatus,
     NextAction,
     Operation,
@@ -113,7 +113,7 @@ def capturable(payment: Payment) -> Money:
 
 def refundable(payment: Payment) -> Money:
     """What can be refunded now: captured, less refunded, less what is under way or awaits approval. One query."""
-    under_way = payment.refunds.filter(status__in=REFUND_UNDER_WAY).aggregate(sum=Sum("amount_minor", default=0))
+    under_way = payment.refunds.filter(status__in=REFUND_RESERVED).aggregate(sum=Sum("amount_minor", default=0))
     return Money(payment.captured_minor - payment.refunded_minor - under_way["sum"], payment.currency)
 
 

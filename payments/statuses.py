@@ -168,5 +168,7 @@ REFUND = StatusMachine(
     },
 )
 
-# The money of a refund in one of these is promised to the customer, or already on its way.
-REFUND_UNDER_WAY = (RefundStatus.REQUESTED, RefundStatus.AWAITING_APPROVAL, RefundStatus.PROCESSING)
+REFUND_UNDER_WAY = (RefundStatus.REQUESTED, RefundStatus.PROCESSING)
+
+# The money of a refund in one of these is no longer there for another: it is on its way, or may be if somebody agrees.
+REFUND_RESERVED = (*REFUND_UNDER_WAY, RefundStatus.AWAITING_APPROVAL)

@@ -6,6 +6,7 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
@@ -56,6 +57,22 @@ def code_of(user: User) -> str:
     return code_at(app_of(user).key, current_step())
 
 
+def lists() -> list[str]:
+    """The address of every list."""
+    return [f"/admin/{m._meta.app_label}/{m._meta.model_name}/" for m in admin.site._registry]
+
+
+def details() -> list[str]:
+    """The address of one page of each kind that there is a row for."""
+    found = []
+    for model in admin.site._registry:
+        row: Any = model._default_manager.first()
+        if row is not None:
+            key = getattr(row, "public_id", row.pk) if hasattr(model, "PUBLIC_PREFIX") else row.pk
+            found.append(f"/admin/{model._meta.app_label}/{model._meta.model_name}/{key}/change/")
+    return found
+
+
 def fields_of(html: str) -> dict[str, str]:
     """What the page's last form would send if nobody touched it."""
     forms = _Forms()
@@ -73,6 +90,14 @@ def fill_in(browser: Client, address: str, **fields: Any) -> Any:
 def text_of(response: Any) -> str:
     """What a page says, without its markup."""
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", response.content.decode())))
+
+
+def badge_of(html: str, address: str) -> str:
+    """The number beside an entry of the sidebar."""
+    entry = html[html.index(f'<a href="{address}"') :]
+    entry = entry[: entry.index("</a>")]
+    _, _, badge = entry.partition("min-w-[18px]")
+    return badge.partition(">")[2].partition("<")[0].strip()
 
 
 def queries_of(deed: Callable[[], Any]) -> int:

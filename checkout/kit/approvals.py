@@ -6,15 +6,17 @@ deed asks here, and carries it out itself in the transaction in which it is deci
 
 import hashlib
 import json
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from checkout.kit import audit, clock
+from checkout.kit import alerts, audit, clock
 from checkout.kit.actors import Actor
 from checkout.kit.card_numbers import scrub
 from checkout.kit.errors import Refusal
+from checkout.kit.independence import let_in_by
 from checkout.kit.models import Approval, User
 from checkout.kit.statuses import StatusMachine, advance
 from checkout.settings import policy
@@ -41,6 +43,19 @@ class MakerCannotCheck(Refusal):
 
     def __init__(self) -> None:
         super().__init__("Somebody else has to decide this: you asked for it.")
+
+
+class CheckerNotIndependent(Refusal):
+    """Whoever asked could have let themselves in as the checker."""
+
+    code = "checker_not_independent"
+    http_status = 403
+
+    def __init__(self, *, since: datetime) -> None:
+        super().__init__(
+            f"Your access was given or changed by the person who asked for this, on {since:%-d %B %Y}: somebody else "
+            "has to decide."
+        )
 
 
 class ApprovalNotOpen(Refusal):
@@ -113,18 +128,19 @@ def request(
 
 def is_open(*, kind: str, **asked: Any) -> bool:
     """Whether somebody asked for the very same, word for word by the fields of `Approval`, and it waits."""
-    waiting = Approval.objects.filter(kind=kind, status=Approval.Status.REQUESTED, expires_at__gt=clock.now())
-    return waiting.filter(**asked).exists()
+    return waiting().filter(kind=kind, **asked).exists()
 
 
 def approve(*, approval: Approval, checker: User) -> Approval:
     """Agree; whoever calls this carries the deed out in the same transaction, so it is executed once or not at all.
 
-    The `answer` of the approval that is handed in is kept. Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged.
+    The `answer` of the approval that is handed in is kept. Refuses: MakerCannotCheck, CheckerNotIndependent,
+    ApprovalNotOpen, ApprovalChanged.
     """
     answer, approval = approval.answer, _lock(approval)
     if approval.maker_id == checker.pk:
         raise MakerCannotCheck()
+    _require_independent(approval, checker)
     if approval.payload_hash != hash_of(approval.kind, approval.object_id, approval.payload):
         raise ApprovalChanged()
     return _decide(approval, "approve", checker, answer)
@@ -138,6 +154,11 @@ def reject(*, approval: Approval, checker: User, reason: str, actor: Actor) -> A
     _decide(approval, event, checker, reason)
     audit.record(actor=actor, verb=f"{approval.kind}.{event}", obj=approval, reason=reason, after=approval.payload)
     return approval
+
+
+def waiting() -> QuerySet[Approval]:
+    """What can still be decided, the one that has least time left first."""
+    return Approval.objects.filter(status=Approval.Status.REQUESTED, expires_at__gt=clock.now()).order_by("expires_at")
 
 
 def overdue() -> QuerySet[Approval]:
@@ -159,6 +180,18 @@ def expire(*, approval: Approval, actor: Actor) -> bool:
 def hash_of(kind: str, object_id: str, payload: dict[str, Any]) -> str:
     """SHA-256 of what is asked for, in a canonical form."""
     return hashlib.sha256(json.dumps([kind, object_id, payload], sort_keys=True).encode()).hexdigest()
+
+
+def _require_independent(approval: Approval, checker: User) -> None:
+    givers, maker = let_in_by(checker), approval.maker
+    if since := givers.get(f"user:{maker.username}"):
+        raise CheckerNotIndependent(since=since)
+    for giver in givers.keys() & let_in_by(maker).keys():
+        alerts.raise_alert(
+            kind="approval.both_let_in_by_one",
+            object_id=giver[:64],
+            message=f"{checker} agreed to what {maker} asked for, {approval.public_id}. {giver} let both of them in.",
+        )
 
 
 def _lock(approval: Approval) -> Approval:

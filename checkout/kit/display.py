@@ -70,6 +70,16 @@ def duration(milliseconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3600:.0f} h"
 
 
+def age(since: datetime) -> str:
+    """How long ago something was, as people say it: `90 s`, `45 min`, `30 h`, `3 days`."""
+    seconds = max((clock.now() - since).total_seconds(), 0)
+    if seconds < 120:
+        return f"{int(seconds)} s"
+    if seconds < 7_200:
+        return f"{int(seconds / 60)} min"
+    return f"{int(seconds / 3_600)} h" if seconds < 172_800 else f"{int(seconds / 86_400)} days"
+
+
 def percentage(part: int, whole: int) -> str:
     """A share in percent with one decimal, or a dash of nothing."""
     return f"{100 * part / whole:.1f} %" if whole else EMPTY

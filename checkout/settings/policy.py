@@ -64,6 +64,7 @@ METRICS_DAY_CACHE_SECONDS = 60.0  # of those over a whole day
 
 # --- Approvals, and what needs none ---------------------------------------------------------------------------------
 APPROVAL_EXPIRY_SECONDS = 24 * 3600  # what nobody decided within a day must be asked for again
+CHECKER_INDEPENDENCE_SECONDS = 30 * 86_400  # whoever lets somebody in could be both; by then somebody knows the new one
 # What one person may give back alone, by role: at once and within 24 hours, in units of the payment's currency. A
 # mistake or a theft of this size hurts and does not ruin; most refunds are of one order and need nobody else.
 REFUND_LIMITS = {
@@ -116,7 +117,9 @@ ENROLMENT_SECONDS = 900  # a secret that was shown and not confirmed is replaced
 RECOVERY_CODES = 10
 LOGIN_FAILURES = 5  # of one name from one address; then nothing is looked at for LOCK_OUT_SECONDS
 LOGIN_FAILURES_PER_ADDRESS = 50  # of whatever names: an office shares an address, whoever tries names needs more
+LOGIN_FAILURES_PER_NAME = 20  # from all addresses: four mistaken at once are rare, and eighty guesses an hour are few
 LOCK_OUT_SECONDS = 900
+KNOWN_ADDRESS_SECONDS = 90 * 86_400  # from where somebody came in within so long they are not kept out by others
 
 # --- Money of merchants -------------------------------------------------------------------------------------------
 REFUND_BEYOND_AVAILABLE = True  # the shortfall becomes what the merchant owes us, visibly
@@ -170,7 +173,7 @@ EXPORT_QUERY_SECONDS = 20.0  # such a query of a filter that no index serves; so
 EXPORTS_AT_ONCE = 2  # per web process: each keeps a thread, and a processor busy
 QUEUE_COUNT = 99  # counted for the badge of a queue; beyond it there are more
 STUCK_SECONDS = 900.0  # most payments are decided within seconds; after a quarter of an hour somebody should look
-DELIVERY_TRIES_TO_LOOK = 3  # a message that was refused so often may need somebody
+DELIVERY_TRIES_TO_LOOK = 3  # a message that was refused so often may need somebody; to change it takes a migration
 
 # --- Requests -----------------------------------------------------------------------------------------------------
 MAX_BODY_BYTES = 64 * 1024

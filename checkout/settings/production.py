@@ -1,6 +1,15 @@
 """Behind a proxy that ends TLS. Everything secret comes from the environment."""
 
+from django.core.exceptions import ImproperlyConfigured
+
 from checkout.settings.base import *  # noqa: F403
+from checkout.settings.base import PROXY_COUNT
+
+if PROXY_COUNT < 1:
+    raise ImproperlyConfigured(
+        "Set PROXY_COUNT to the number of proxies of yours in front of Checkout, at least 1. Without it everybody has "
+        "the proxy's address, and one person who guesses passwords locks everybody out."
+    )
 
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = True

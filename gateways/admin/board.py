@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection
 
 from checkout.kit import clock
-from checkout.kit.display import EMPTY, duration, percentage
+from checkout.kit.display import EMPTY, age, duration, percentage
 from gateways import selectors
 from gateways.models import Gateway, GatewayMaintenance, HealthCheck
 from gateways.plain import said, said_when_checked
@@ -32,7 +32,6 @@ WITH newest AS MATERIALIZED (
 ), counted AS (
     SELECT gateway_id,
         count(*) AS calls,
-        count(*) FILTER (WHERE outcome = 'declined') AS declined,
         count(*) FILTER (WHERE outcome IN ('unknown', 'not_sent')) AS failed,
         count(*) FILTER (WHERE outcome = 'succeeded' AND operation = 'authorize') AS approved_charges,
         count(*) FILTER (WHERE outcome = 'declined' AND operation = 'authorize') AS declined_charges,
@@ -49,8 +48,8 @@ WITH newest AS MATERIALIZED (
     ORDER BY gateway_id, started_at DESC, id DESC
 )
 SELECT gateway.id, gateway.mode,
-    coalesce(calls, 0), coalesce(declined, 0), coalesce(failed, 0), coalesce(approved_charges, 0),
-    coalesce(declined_charges, 0), latencies[1], latencies[2], coalesce(charges, 0),
+    coalesce(calls, 0), coalesce(failed, 0), coalesce(approved_charges, 0), coalesce(declined_charges, 0),
+    latencies[1], latencies[2], coalesce(charges, 0),
     failure.started_at, failure.outcome, http_status, error, duration_ms, detail
 FROM gateways_gateway gateway
 LEFT JOIN counted ON counted.gateway_id = gateway.id
@@ -94,8 +93,7 @@ class Trouble:
     @property
     def ago(self) -> str:
         """How long ago it was."""
-        seconds = (clock.now() - self.at).total_seconds()
-        return f"{f'{seconds:.0f} s' if seconds < 120 else duration(seconds * 1000)} ago"
+        return f"{age(self.at)} ago"
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,6 @@ class Figures:
     """What a gateway's newest calls of today came to; latencies are in milliseconds. A charge is an authorization."""
 
     call_count: int = 0
-    declined_count: int = 0
     failed_count: int = 0
     approved_charge_count: int = 0
     declined_charge_count: int = 0
@@ -126,11 +123,6 @@ class Figures:
     def success(self) -> str:
         """The share of decided charges that were approved."""
         return percentage(self.approved_charge_count, self.approved_charge_count + self.declined_charge_count)
-
-    @property
-    def failures(self) -> str:
-        """The share of calls without a trustworthy answer."""
-        return percentage(self.failed_count, self.call_count)
 
     @property
     def share(self) -> str:
@@ -179,15 +171,15 @@ def figures_today() -> dict[Any, Figures]:
         rows = cursor.fetchall()
     shared_of: dict[str, int] = defaultdict(int)
     for row in rows:
-        shared_of[row[1]] += row[9]
+        shared_of[row[1]] += row[8]
     checks, windows, unknowns = _checks(), _windows(), _unknowns()
     figures = {}
     for key, mode, *counts in rows:
         unknown_count, unknown_address = unknowns.get(key, (0, ""))
         figures[key] = replace(
-            Figures(*counts[:8]),
+            Figures(*counts[:7]),
             shared_of=shared_of[mode],
-            trouble=_trouble(counts[8:], checks[key]),
+            trouble=_trouble(counts[7:], checks[key]),
             checks=checks[key][-CHECKS_DRAWN:],
             windows=windows[key],
             unknown_count=unknown_count,

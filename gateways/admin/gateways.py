@@ -28,6 +28,13 @@ CHECKS_SHOWN = 60
 CALLS_SHOWN = 15
 WINDOWS_SHOWN = 2
 
+# Where real cards go, which of them, and when "not found" is believed: what the second person saw who agreed to enable.
+_AGREED_TO = ("base_url", "currencies", "settle_window_seconds", "supports_cancel_by_reference")
+_READ_ONLY = (
+    "It takes real payments or is to come back, so its address, its currencies and what decides when nobody knows are "
+    "only read here. To change them, disable it first; whoever agrees to enable it again sees them."
+)
+
 
 class NewGatewayForm(DeskForm):
     """What a gateway is; its credentials are asked for once its adapter is known."""
@@ -78,7 +85,13 @@ class GatewayAdmin(ConfigurationAdmin):
         what = ("adapter", "mode") if obj is None else ("code", "mode")
         fieldsets: list[Any] = [
             (None, {"fields": [("name", "code"), what] if obj is None else [("name", "code", "mode")]}),
-            ("Connection", {"fields": ["base_url", ("connect_timeout_seconds", "call_timeout_seconds")]}),
+            (
+                "Connection",
+                {
+                    "fields": ["base_url", ("connect_timeout_seconds", "call_timeout_seconds")],
+                    "description": _READ_ONLY if obj is not None and _is_fixed(obj) else None,
+                },
+            ),
         ]
         fieldsets += [
             ("What it takes", {"fields": ["currencies"]}),
@@ -92,8 +105,7 @@ class GatewayAdmin(ConfigurationAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
         if obj is None:
             return []
-        is_fixed = obj.is_live and obj.status != Gateway.Status.DISABLED  # what gets real cards is not sent elsewhere
-        return ["code", "mode", *(["base_url"] if is_fixed else [])]
+        return ["code", "mode", *(_AGREED_TO if _is_fixed(obj) else ())]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
@@ -178,6 +190,11 @@ class GatewayAdmin(ConfigurationAdmin):
         if trouble is None:
             return EMPTY
         return format_html('<span>{}, <span class="soft nowrap">{}</span></span>', trouble.said, trouble.ago)
+
+
+def _is_fixed(gateway: Gateway) -> bool:
+    """Whether nobody alone may change what two people agreed to."""
+    return gateway.is_live and gateway.status != Gateway.Status.DISABLED
 
 
 def _number(text: str) -> SafeString:

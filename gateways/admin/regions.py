@@ -14,10 +14,9 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from checkout.kit.actors import Actor
-from checkout.kit.admin import CodesField, ConfigurationAdmin, DeskForm, Verb, VerbForm, actor_of
+from checkout.kit.admin import CodesField, ConfigurationAdmin, DeskForm, Verb, VerbForm, actor_of, person_of
 from checkout.kit.countries import COUNTRIES
 from checkout.kit.display import EMPTY, page_of
-from checkout.kit.models import User
 from gateways import selectors, services
 from gateways.models import Gateway, Region, RegionGateway
 from gateways.reach import Effect, Preview, count_countries
@@ -110,7 +109,7 @@ def _edit(region: Region, actor: Actor, data: dict[str, Any]) -> str | dict[str,
         services.require_changeable(region=region, plan=plan, base_version=data["version"])
         return _looked_at(region, data)
     if needs_second_person(region, plan):
-        services.request_region_change(**asked, maker=User.objects.get(username=actor.name))
+        services.request_region_change(**asked, maker=person_of(actor))
         return "Asked for. Nothing changes until somebody else agrees."
     services.change_region(**asked)
     return f"{plan.name} is changed."

@@ -4,15 +4,14 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
 from unfold.widgets import UnfoldBooleanSwitchWidget as SwitchWidget
 
 from checkout.kit import clock
 from checkout.kit.actors import Actor
-from checkout.kit.admin import PlainForm, Verb, VerbForm, fresh
+from checkout.kit.admin import MomentField, PlainForm, Verb, VerbForm, fresh, person_of
 from checkout.kit.display import words
 from checkout.kit.ids import parse_public_id
-from checkout.kit.models import User
 from gateways import selectors, services
 from gateways.errors import ConnectionFailed
 from gateways.models import Gateway, GatewayMaintenance
@@ -27,16 +26,6 @@ ASKED = "Asked for. Nothing changes until somebody else agrees."
 
 _COUNTRIES_NAMED = 8
 _TWO_PEOPLE = "It is live, so a second person has to agree first."
-
-
-class MomentField(forms.DateTimeField):
-    """A minute, in UTC."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}), **options)
-
-    def prepare_value(self, value: Any) -> Any:
-        return f"{value:%Y-%m-%dT%H:%M}" if hasattr(value, "strftime") else value
 
 
 class MaintenanceForm(VerbForm):
@@ -109,7 +98,7 @@ def _disable(gateway: Gateway, actor: Actor, data: dict[str, Any]) -> str:
 
 def _enable(gateway: Gateway, actor: Actor, data: dict[str, Any]) -> str:
     if gateway.is_live:
-        services.request_enable(gateway=gateway, reason=data["reason"], maker=_person(actor), actor=actor)
+        services.request_enable(gateway=gateway, reason=data["reason"], maker=person_of(actor), actor=actor)
         return ASKED
     _set_status(gateway, Gateway.Status.ENABLED, actor, data)
     return f"{gateway} is enabled."
@@ -117,7 +106,7 @@ def _enable(gateway: Gateway, actor: Actor, data: dict[str, Any]) -> str:
 
 def _resume(gateway: Gateway, actor: Actor, data: dict[str, Any]) -> str:
     if gateway.is_live:
-        services.request_resume(gateway=gateway, reason=data["reason"], maker=_person(actor), actor=actor)
+        services.request_resume(gateway=gateway, reason=data["reason"], maker=person_of(actor), actor=actor)
         return ASKED
     services.resume_gateway(gateway=gateway, reason=data["reason"], actor=actor)
     return f"{gateway} takes new payments again."
@@ -134,7 +123,7 @@ def _cancel(gateway: Gateway, actor: Actor, data: dict[str, Any]) -> str:
     assert key is not None
     window = GatewayMaintenance.objects.select_related("gateway").get(pk=key)
     if gateway.is_live and window.starts_at <= clock.now():
-        asked = {"reason": data["reason"], "maker": _person(actor), "actor": actor}
+        asked = {"reason": data["reason"], "maker": person_of(actor), "actor": actor}
         services.request_end_of_maintenance(window=window, **asked)
         return ASKED
     services.cancel_maintenance(window=window, reason=data["reason"], actor=actor)
@@ -155,7 +144,7 @@ def _rotate(gateway: Gateway, actor: Actor, data: dict[str, Any]) -> str:
             raise ConnectionFailed(gateway=gateway.name, said=f"{said_in(answer)}, so nothing was saved")
     asked = {"gateway": gateway, "values": data["values"], "reason": data["reason"], "actor": actor}
     if needs_second_person(gateway):
-        services.request_rotation(**asked, maker=_person(actor))
+        services.request_rotation(**asked, maker=person_of(actor))
         return ASKED
     services.rotate_credentials(**asked)
     return "The new credentials are used from now on."
@@ -164,10 +153,6 @@ def _rotate(gateway: Gateway, actor: Actor, data: dict[str, Any]) -> str:
 def _end_overlap(gateway: Gateway, actor: Actor, data: dict[str, Any]) -> str:
     services.end_overlap(gateway=gateway, reason=data["reason"], actor=actor)
     return "Only the new credentials are believed from now on."
-
-
-def _person(actor: Actor) -> User:
-    return User.objects.get(username=actor.name)
 
 
 def _windows_of(gateway: Gateway) -> Any:

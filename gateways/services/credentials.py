@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
@@ -12,12 +10,12 @@ from checkout.kit import approvals, audit, clock
 from checkout.kit.actors import Actor
 from checkout.kit.approvals import ApprovalChanged
 from checkout.kit.durable import durable
-from checkout.kit.fields import keyed_hash
 from checkout.kit.models import Approval, User
 from gateways.errors import NothingToChange, SecondPersonNeeded
 from gateways.models import Gateway, PendingCredentials
 from gateways.registry import adapter_class
 from gateways.services.standing import agreed, gateway_of, locked
+from gateways.services.terms import fingerprint
 
 ROTATE = "gateway.rotate_credentials"
 
@@ -66,9 +64,10 @@ def request_rotation(
     payload = {
         "gateway": gateway.code,
         "mode": gateway.mode,
+        "base_url": gateway.base_url,
         "fields": sorted(values),
-        "fingerprint": _fingerprint(gateway, values),
-        "instead_of": _fingerprint(gateway, gateway.secrets),
+        "fingerprint": fingerprint(gateway, values),
+        "instead_of": fingerprint(gateway, gateway.secrets),
     }
     approval = approvals.request(kind=ROTATE, obj=gateway, payload=payload, reason=reason, maker=maker, actor=actor)
     PendingCredentials.objects.create(approval=approval, values=json.dumps(dict(values)))
@@ -78,14 +77,14 @@ def request_rotation(
 @durable("rotation.approve")
 def approve_rotation(*, approval: Approval, checker: User, actor: Actor) -> Gateway:
     """Agree that credentials are replaced. Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged."""
-    approval = approvals.approve(approval=approval, checker=checker)
     gateway = gateway_of(approval)
+    approval = approvals.approve(approval=approval, checker=checker)
     pending = PendingCredentials.objects.filter(approval=approval).first()
     if pending is None:
         raise ApprovalChanged()
     values = json.loads(pending.values)
-    asked = (approval.payload["fingerprint"], approval.payload["instead_of"])
-    if asked != (_fingerprint(gateway, values), _fingerprint(gateway, gateway.secrets)):
+    asked = tuple(approval.payload.get(name) for name in ("base_url", "fingerprint", "instead_of"))
+    if asked != (gateway.base_url, fingerprint(gateway, values), fingerprint(gateway, gateway.secrets)):
         raise ApprovalChanged()
     pending.delete()
     return _rotate(gateway, values, approval.reason, actor, approval)
@@ -158,9 +157,3 @@ def _rotate(
 def _save(gateway: Gateway, credentials: Mapping[str, str]) -> None:
     """Written past the history, which keeps no credentials."""
     Gateway.objects.filter(pk=gateway.pk).update(credentials=json.dumps(dict(credentials)))
-
-
-def _fingerprint(gateway: Gateway, values: Mapping[str, Any]) -> str:
-    """What makes one set of values recognizable, and nothing of it readable."""
-    text = json.dumps([gateway.public_id, values], sort_keys=True)
-    return keyed_hash(settings.FINGERPRINT_KEY, text)[:24]

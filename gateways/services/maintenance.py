@@ -54,8 +54,8 @@ def request_end_of_maintenance(*, window: GatewayMaintenance, reason: str, maker
 @durable("end_maintenance.approve")
 def approve_end_of_maintenance(*, approval: Approval, checker: User, actor: Actor) -> GatewayMaintenance:
     """Agree that a window ends early. Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged, MaintenanceOver."""
-    approval = approvals.approve(approval=approval, checker=checker)
     gateway = gateway_of(approval)
+    approval = approvals.approve(approval=approval, checker=checker)
     key = parse_public_id(GatewayMaintenance.PUBLIC_PREFIX, approval.payload["window"])
     assert key is not None
     return _cancel(gateway, _open(GatewayMaintenance(id=key)), approval.reason, actor, approval)

@@ -59,7 +59,8 @@ def change_region(*, region: Region, plan: RegionPlan, base_version: str, reason
 
     Refuses: RegionChanged, NothingToChange, SecondPersonNeeded, django ValidationError.
     """
-    region = _locked(region, base_version)
+    region = _locked(region)
+    _require_version(region, base_version)
     if needs_second_person(region, plan):
         raise SecondPersonNeeded(what=f"Changing {region}")
     return _change(region, plan, reason, actor)
@@ -73,7 +74,8 @@ def request_region_change(
 
     Refuses: RegionChanged, NothingToChange, AlreadyRequested, django ValidationError.
     """
-    region = _locked(region, base_version)
+    region = _locked(region)
+    _require_version(region, base_version)
     before = RegionPlan.of(region)
     _require_change(region, before, plan)
     _check(region, plan)
@@ -94,17 +96,19 @@ def approve_region_change(*, approval: Approval, checker: User, actor: Actor) ->
 
     Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged, RegionChanged, django ValidationError.
     """
-    approval = approvals.approve(approval=approval, checker=checker)
     key = parse_public_id(Region.PUBLIC_PREFIX, approval.object_id)
     assert key is not None
-    region = _locked(Region(id=key), approval.payload["base_version"])
+    region = _locked(Region(id=key))  # before the request itself, as whoever asks does
+    approval = approvals.approve(approval=approval, checker=checker)
+    _require_version(region, approval.payload["base_version"])
     return _change(region, RegionPlan.from_json(approval.payload), approval.reason, actor, approval)
 
 
 @transaction.atomic
 def require_changeable(*, region: Region, plan: RegionPlan, base_version: str) -> None:
     """Refuse what could not be saved: RegionChanged, NothingToChange, django ValidationError."""
-    region = _locked(region, base_version)
+    region = _locked(region)
+    _require_version(region, base_version)
     _require_change(region, RegionPlan.of(region), plan)
     _check(region, plan)
 
@@ -125,13 +129,16 @@ def needs_second_person(region: Region, plan: RegionPlan) -> bool:
     return live.exists() or preview(region, plan).is_live
 
 
-def _locked(region: Region, base_version: str) -> Region:
-    """The region as it is now, with nobody changing this or another one, if it is what was looked at."""
+def _locked(region: Region) -> Region:
+    """The region as it is now, with nobody changing this or another one."""
     regions = {row.pk: row for row in Region.objects.select_for_update().order_by("pk")}
-    region = regions[region.pk]
+    return regions[region.pk]
+
+
+def _require_version(region: Region, base_version: str) -> None:
+    """Refuse (RegionChanged) a region that is not what was looked at."""
     if RegionPlan.of(region).version != base_version:
         raise RegionChanged(region=region.name)
-    return region
 
 
 def _require_change(region: Region, before: RegionPlan, plan: RegionPlan) -> None:

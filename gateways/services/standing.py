@@ -12,6 +12,7 @@ from checkout.kit.ids import parse_public_id
 from checkout.kit.models import Approval, User
 from gateways.errors import NothingToChange, SecondPersonNeeded
 from gateways.models import Gateway
+from gateways.services.terms import terms_of
 
 ENABLE = "gateway.enable"
 RESUME = "gateway.resume"
@@ -31,20 +32,27 @@ def set_gateway_status(*, gateway: Gateway, status: str, reason: str, actor: Act
 
 @durable("enable.request")
 def request_enable(*, gateway: Gateway, reason: str, maker: User, actor: Actor) -> Approval:
-    """Ask a second person to enable a gateway. Refuses: NothingToChange, AlreadyRequested."""
+    """Ask a second person to enable a gateway as it is set up now. Refuses: NothingToChange, AlreadyRequested."""
     gateway = locked(gateway)
     if gateway.status == Gateway.Status.ENABLED:
         raise NothingToChange(what=gateway.name)
-    payload = {"gateway": gateway.code, "mode": gateway.mode, "from": gateway.status, "to": "enabled"}
+    payload = {
+        "gateway": gateway.code,
+        "mode": gateway.mode,
+        "from": gateway.status,
+        "to": "enabled",
+        **terms_of(gateway),
+    }
     return approvals.request(kind=ENABLE, obj=gateway, payload=payload, reason=reason, maker=maker, actor=actor)
 
 
 @durable("enable.approve")
 def approve_enable(*, approval: Approval, checker: User, actor: Actor) -> Gateway:
     """Agree that a gateway is enabled. Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged."""
-    approval = approvals.approve(approval=approval, checker=checker)
     gateway = gateway_of(approval)
-    if gateway.status != approval.payload["from"]:
+    approval = approvals.approve(approval=approval, checker=checker)
+    terms = terms_of(gateway)
+    if gateway.status != approval.payload["from"] or terms != {name: approval.payload.get(name) for name in terms}:
         raise ApprovalChanged()
     return _set_status(gateway, Gateway.Status.ENABLED, approval.reason, actor, approval)
 
@@ -103,8 +111,8 @@ def request_resume(*, gateway: Gateway, reason: str, maker: User, actor: Actor) 
 @durable("resume.approve")
 def approve_resume(*, approval: Approval, checker: User, actor: Actor) -> Gateway:
     """Agree that a stopped gateway gets payments again. Refuses: MakerCannotCheck, ApprovalNotOpen, ApprovalChanged."""
-    approval = approvals.approve(approval=approval, checker=checker)
     gateway = gateway_of(approval)
+    approval = approvals.approve(approval=approval, checker=checker)
     if not gateway.is_stopped or gateway.stopped_reason != approval.payload["stopped_because"]:
         raise ApprovalChanged()
     return _resume(gateway, approval.reason, actor, approval)
@@ -116,7 +124,7 @@ def locked(gateway: Gateway) -> Gateway:
 
 
 def gateway_of(approval: Approval) -> Gateway:
-    """The gateway that a request is about, locked."""
+    """The gateway that a request is about, locked: before the request itself, as whoever asks does."""
     key = parse_public_id(Gateway.PUBLIC_PREFIX, approval.object_id)
     assert key is not None
     return locked(Gateway(id=key))

@@ -94,3 +94,27 @@ def test_a_live_gateways_address_is_changed_only_while_it_is_disabled(north: Gat
     Gateway.objects.update(status="disabled")
     fill_in(browser, page(north), base_url="http://elsewhere.example", reason="they moved")
     assert Gateway.objects.get(pk=north.pk).base_url == "http://elsewhere.example"
+
+
+def test_what_two_people_agreed_to_is_not_changed_by_one_while_payments_may_go_there(north: Gateway) -> None:
+    browser, address = at_desk("Operations"), page(north)
+    agreed_to = ("base_url", "currencies", "settle_window_seconds", "supports_cancel_by_reference")
+    change = {"currencies": "EUR", "settle_window_seconds": "1", "fee_bps": "7", "reason": "cheaper"}
+    html = browser.get(address).content.decode()
+    assert all(f'name="{name}"' in html for name in agreed_to)
+    assert "disable it first" not in html
+    Gateway.objects.update(mode="live", status="draining")
+
+    html = browser.get(address).content.decode()
+    assert not [name for name in agreed_to if f'name="{name}"' in html]
+    assert "disable it first; whoever agrees to enable it again sees them" in html
+    assert ", ".join(north.currencies) in html
+    fill_in(browser, address, **change, supports_cancel_by_reference="" if north.supports_cancel_by_reference else "on")
+
+    kept = Gateway.objects.get(pk=north.pk)
+    assert [getattr(kept, name) for name in agreed_to] == [getattr(north, name) for name in agreed_to]
+    assert kept.fee_bps == 7
+    Gateway.objects.update(status="disabled")
+    fill_in(browser, address, **change)
+    kept.refresh_from_db()
+    assert (kept.currencies, kept.settle_window_seconds) == (["EUR"], 1)

@@ -171,7 +171,11 @@ def forget_pending(approval: Approval, live: Gateway) -> None:
     PendingCredentials.objects.all().delete()
 
 
-@pytest.mark.parametrize("meddle", [change_pending, change_gateway, forget_pending])
+def change_address(approval: Approval, live: Gateway) -> None:
+    Gateway.objects.filter(pk=live.pk).update(base_url="https://elsewhere.example")
+
+
+@pytest.mark.parametrize("meddle", [change_pending, change_gateway, change_address, forget_pending])
 def test_only_what_was_asked_for_is_written_over_what_was_there(
     live: Gateway, people: tuple[User, User], meddle: Callable[[Any, Any], None]
 ) -> None:

@@ -11,7 +11,7 @@ from checkout.kit import clock
 from checkout.kit.models import Approval, AuditEntry, User
 from gateways.models import Gateway, GatewayMaintenance, HealthCheck, Region, RegionGateway
 from gateways.regions import RegionPlan
-from tests.desk import at_desk, fields_of, fill_in, queries_of, text_of
+from tests.desk import at_desk, browser_of, fields_of, fill_in, queries_of, text_of
 from tests.simulation import Simulation
 
 
@@ -361,3 +361,23 @@ def test_somebody_who_only_reads_sees_no_form_of_a_region(regions: dict[str, Reg
 
     assert reader.get(verb(regions["europe"], "routing")).status_code == 403
     assert "Edit routing" not in text_of(reader.get(verb(regions["europe"], "change")))
+
+
+def test_who_agrees_to_enable_a_live_gateway_sees_where_cards_go_and_what_changed(live: Gateway) -> None:
+    fill_in(at_desk("Operations"), verb(live, "disable"), reason="their certificate expired")
+    fill_in(browser_of(User.objects.get(username="a Operations")), verb(live, "enable"), reason="it is renewed")
+    approval, browser = Approval.objects.get(), at_desk("administrator")
+    address = f"/admin/kit/approval/{approval.public_id}/approve/"
+
+    said = text_of(browser.get(address))
+    assert f"Address {live.base_url} {live.base_url}" in said
+    assert f"Currencies {', '.join(live.currencies)}" in said
+    assert "Credentials as they were as they were" in said
+    assert "Something has changed" not in said
+    Gateway.objects.filter(pk=live.pk).update(base_url="https://elsewhere.example")
+
+    said = text_of(browser.get(address))
+    assert f"Address {live.base_url} https://elsewhere.example" in said
+    assert "Something has changed since this was asked for. Look twice." in said
+    assert "This request is no longer what was asked for." in text_of(fill_in(browser, address))
+    assert Gateway.objects.get(pk=live.pk).status == "disabled"

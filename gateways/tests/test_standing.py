@@ -126,6 +126,42 @@ def test_what_was_taken_further_away_meanwhile_is_not_enabled(live: Gateway, peo
     assert chosen() == "dunes"
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"base_url": "https://elsewhere.example"},
+        {"currencies": ["EUR", "JPY"]},
+        {"settle_window_seconds": 1},
+        {"supports_cancel_by_reference": True},
+        {"adapter": "simulator_xml"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_gateway_that_was_set_up_differently_meanwhile_is_not_enabled(
+    live: Gateway, people: tuple[User, User], change: dict[str, Any]
+) -> None:
+    set_status(live, "disabled")
+    approval = request_enable(live, people[0])
+    Gateway.objects.filter(pk=live.pk).update(**change)
+
+    with pytest.raises(ApprovalChanged):
+        services.approve_enable(approval=approval, checker=people[1], actor=OSCAR)
+    assert chosen() == "dunes"
+
+
+def test_a_new_gateway_is_enabled_with_the_credentials_that_it_had_when_somebody_asked(
+    make_gateway: Callable[..., Gateway], people: tuple[User, User]
+) -> None:
+    gateway = make_gateway("alps", mode="live", status="disabled")
+    approval = request_enable(gateway, people[0])
+    assert "key-of-acme" not in str(approval.payload)
+    services.rotate_credentials(gateway=gateway, values={"api_key": "of-somebody-else"}, reason="x", actor=OLIVIA)
+
+    with pytest.raises(ApprovalChanged):
+        services.approve_enable(approval=approval, checker=people[1], actor=OSCAR)
+    assert Gateway.objects.get(pk=gateway.pk).status == "disabled"
+
+
 def test_nothing_is_enabled_by_a_request_that_is_a_day_old(live: Gateway, people: tuple[User, User]) -> None:
     set_status(live, "draining")
     approval = request_enable(live, people[0])

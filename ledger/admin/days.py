@@ -13,10 +13,9 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownF
 from unfold.decorators import display
 
 from checkout.kit.actors import Actor
-from checkout.kit.admin import ReadOnlyAdmin, Verb, VerbAdmin, actor_of
+from checkout.kit.admin import ReadOnlyAdmin, Verb, VerbAdmin, actor_of, person_of
 from checkout.kit.display import EMPTY, amount, badge, list_of, page_of, person
 from checkout.kit.errors import Refusal
-from checkout.kit.models import User
 from checkout.kit.modes import Mode
 from checkout.kit.money import CURRENCY_DECIMALS, Money
 from gateways.models import Gateway
@@ -38,7 +37,7 @@ class DayForm(forms.Form):
 
 
 def _reopen(day: ClosedDay, actor: Actor, data: dict[str, Any]) -> str:
-    request_reopen(day=day, reason=data["reason"], maker=User.objects.get(username=actor.name), actor=actor)
+    request_reopen(day=day, reason=data["reason"], maker=person_of(actor), actor=actor)
     return "Asked for. Somebody else has to agree before the day is open again."
 
 

@@ -15,8 +15,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from checkout.kit.actors import Actor
-from checkout.kit.admin import ReadOnlyAdmin, Verb, VerbAdmin, VerbForm, actor_of
-from checkout.kit.admin.requests import user_of
+from checkout.kit.admin import ReadOnlyAdmin, Verb, VerbAdmin, VerbForm, actor_of, person_of
 from checkout.kit.display import EMPTY, amount, badge, code, link, list_of, page_of, page_of_public_id, person, words
 from checkout.kit.errors import Refusal
 from checkout.kit.inputs import is_printable
@@ -127,7 +126,7 @@ def _ask(discrepancies: list[Discrepancy], data: dict[str, Any], actor: Actor) -
         discrepancies=discrepancies,
         resolution=data["resolution"],
         reason=data["reason"],
-        maker=User.objects.get(username=actor.name),
+        maker=person_of(actor),
         actor=actor,
     )
     return _ASKED
@@ -154,8 +153,7 @@ def _match(discrepancy: Discrepancy, actor: Actor, data: dict[str, Any]) -> str:
     try:
         match_by_hand(line=line, item=item, reason=data["reason"], actor=actor)
     except SecondPersonNeeded:
-        maker = User.objects.get(username=actor.name)
-        request_match(line=line, item=item, reason=data["reason"], maker=maker, actor=actor)
+        request_match(line=line, item=item, reason=data["reason"], maker=person_of(actor), actor=actor)
         return _ASKED
     return "Matched."
 
@@ -337,7 +335,7 @@ class DiscrepancyAdmin(VerbAdmin, ReadOnlyAdmin):
                 discrepancies=rows, resolution=data["resolution"], reason=data["reason"], actor=actor_of(request)
             )
         except SecondPersonNeeded:
-            return _ask(rows, data, Actor.user(user_of(request).username, request.META.get("REMOTE_ADDR", "")))
+            return _ask(rows, data, actor_of(request))
         return f"{len(rows):,} explained and booked."
 
     @display(description="difference")

@@ -17,13 +17,13 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 
 from checkout.kit import clock
 from checkout.kit.actors import Actor
-from checkout.kit.admin import DeskAdmin, DiscreetForm, MoneyField, Verb, VerbForm, actor_of
+from checkout.kit.admin import DeskAdmin, DiscreetForm, MoneyField, Verb, VerbForm, actor_of, person_of
 from checkout.kit.admin.requests import user_of
 from checkout.kit.admin.verbs import ReasonField
 from checkout.kit.display import code, link, list_of, page_of, words
 from checkout.kit.errors import Refusal
 from checkout.kit.ids import parse_public_id
-from checkout.kit.models import Approval, User
+from checkout.kit.models import Approval
 from checkout.kit.modes import Mode
 from checkout.kit.money import CURRENCY_DECIMALS, Money
 from gateways.models import Gateway
@@ -234,7 +234,7 @@ def _reverse(entry: JournalEntry, actor: Actor, data: dict[str, Any]) -> str:
         entry=entry,
         reason=data["reason"],
         evidence=data["evidence"],
-        maker=User.objects.get(username=actor.name),
+        maker=person_of(actor),
         actor=actor,
     )
     return "Asked for. Somebody else has to agree before it is reversed."

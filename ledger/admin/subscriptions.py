@@ -159,10 +159,16 @@ class ReportSubscriptionAdmin(ConfigurationAdmin):
         }
 
     def save_model(self, request: HttpRequest, obj: ReportSubscription, form: Any, change: bool) -> None:
-        """Another time of day counts from now on; one that is paused stays so."""
-        if not change or not obj.is_paused:
+        if not change:
             subscriptions.plan(obj)
         super().save_model(request, obj, form, change)
+
+    def derive(self, obj: ReportSubscription) -> tuple[str, ...]:
+        """Another time of day counts from now on; one that is paused stays so."""
+        if obj.is_paused:
+            return ()
+        subscriptions.plan(obj)
+        return ("due_at", "next_at")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

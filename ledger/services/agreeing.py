@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from checkout.kit import approvals, clock
+from checkout.kit import approvals
 from checkout.kit.actors import Actor
 from checkout.kit.approvals import AlreadyRequested, ApprovalChanged
 from checkout.kit.durable import durable
@@ -116,9 +116,7 @@ def is_requested(*discrepancies: Discrepancy) -> bool:
     names = {row.public_id for row in discrepancies if row.status == DiscrepancyStatus.REQUESTED}
     if not names:
         return False
-    payloads = Approval.objects.filter(
-        kind__in=(RESOLVE, MATCH), status=Approval.Status.REQUESTED, expires_at__gt=clock.now()
-    ).values_list("payload", flat=True)
+    payloads = approvals.waiting().filter(kind__in=(RESOLVE, MATCH)).values_list("payload", flat=True)
     return any(names.intersection(payload["discrepancies"]) for payload in payloads)
 
 

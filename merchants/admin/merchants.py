@@ -39,6 +39,7 @@ class NewKeyForm(PlainForm):
         initial=all_scopes,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         label="May",
+        help_text="A live key made here cannot have refunds:write.",
     )
     expires_at = forms.DateTimeField(
         required=False, widget=UnfoldAdminSingleDateWidget, label="Expires on", help_text="Empty: until it is revoked."

@@ -10,16 +10,25 @@ from django.http import HttpRequest, QueryDict
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from checkout.kit import clock
 from checkout.kit.actors import Actor
-from checkout.kit.admin import BulkAdmin, BulkVerb, PlainForm, Queue, ReadOnlyAdmin, Verb, VerbAdmin, VerbForm
+from checkout.kit.admin import (
+    BulkAdmin,
+    BulkVerb,
+    MomentField,
+    PlainForm,
+    Queue,
+    ReadOnlyAdmin,
+    Verb,
+    VerbAdmin,
+    VerbForm,
+)
 from checkout.kit.display import EMPTY, badge, code, document, link, list_of, moment, page_of, page_of_public_id
 from checkout.kit.ids import parse_public_id
 from checkout.settings import policy
 from merchants import selectors, services
-from merchants.models import WebhookDelivery, WebhookEndpoint, WebhookEvent, WebhookRedelivery
+from merchants.models import UNDELIVERED, WebhookDelivery, WebhookEndpoint, WebhookEvent, WebhookRedelivery
 from merchants.statuses import DELIVERY, DeliveryEvent
 
 _MISSED_COUNTED = 10_000
@@ -70,10 +79,8 @@ def _enable(endpoint: WebhookEndpoint, actor: Actor, data: dict[str, Any]) -> st
 class MissedForm(VerbForm):
     """Between which moments; how many messages that is, is said before any is sent."""
 
-    since = forms.DateTimeField(
-        label="Made since, UTC", widget=UnfoldAdminTextInputWidget, help_text="Such as 2026-11-30 18:00."
-    )
-    until = forms.DateTimeField(label="And before, UTC", widget=UnfoldAdminTextInputWidget)
+    since = MomentField(label="Made since, UTC")
+    until = MomentField(label="And before, UTC")
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
     field_order = ["since", "until", "reason"]
 
@@ -81,8 +88,8 @@ class MissedForm(VerbForm):
         super().__init__(data, obj=obj)
         self.note = ""
         now = clock.now()
-        self.fields["since"].initial = f"{obj.failing_since or now - timedelta(days=1):%Y-%m-%d %H:%M}"
-        self.fields["until"].initial = f"{now + timedelta(minutes=1):%Y-%m-%d %H:%M}"
+        self.fields["since"].initial = obj.failing_since or now - timedelta(days=1)
+        self.fields["until"].initial = now + timedelta(minutes=1)
 
     def is_valid(self) -> bool:
         """Whether it can be done, and whoever asks has seen to how many messages."""
@@ -294,7 +301,9 @@ class FailedWebhooks(Queue, DeliveryAdmin):
 
     queue_name = "failed"
     title = "Failed webhooks"
-    explanation = "Messages that were given up, or that an endpoint refused three times and more."
+    explanation = (
+        f"Messages that were given up, or that an endpoint refused {policy.DELIVERY_TRIES_TO_LOOK} times and more."
+    )
     list_display = ["created_at", "type_link", "address", "status_badge", "last_answer", "attempt_count", "next_try"]
     list_display_links = ["type_link"]
     list_filter = [("status", ChoicesDropdownFilter), EndpointFilter]
@@ -302,7 +311,7 @@ class FailedWebhooks(Queue, DeliveryAdmin):
 
     @classmethod
     def waiting(cls, rows: Any) -> Any:
-        return rows.filter(selectors.UNDELIVERED)
+        return rows.filter(UNDELIVERED)
 
     @display(description="event")
     def type_link(self, delivery: WebhookDelivery) -> str:

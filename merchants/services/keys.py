@@ -10,8 +10,10 @@ from django.db import transaction
 from checkout.kit import audit, clock
 from checkout.kit.actors import Actor
 from checkout.kit.ids import base62
+from checkout.kit.modes import Mode
 from merchants import selectors
-from merchants.models import ApiKey, Merchant, all_scopes
+from merchants.errors import LiveRefundsNotAtDesk
+from merchants.models import ApiKey, Merchant, Scope, all_scopes
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,11 @@ def create_api_key(
 ) -> NewKey:
     """Make a key for a merchant. Its secret is in the answer and nowhere else.
 
-    Refuses: django ValidationError for an unknown mode or scope.
+    Refuses: LiveRefundsNotAtDesk to people, django ValidationError for an unknown mode or scope.
     """
+    scopes = all_scopes() if scopes is None else list(scopes)
+    if actor.kind == "user" and mode == Mode.LIVE and Scope.REFUNDS_WRITE in scopes:
+        raise LiveRefundsNotAtDesk()
     body = f"sk_{mode}_{base62(secrets.randbits(238), 40)}"
     secret = body + selectors.key_checksum(body)
     key = ApiKey(
@@ -44,7 +49,7 @@ def create_api_key(
         mode=mode,
         prefix=secret[: selectors.PREFIX_LENGTH],
         hash=selectors.hash_of_key(secret),
-        scopes=all_scopes() if scopes is None else list(scopes),
+        scopes=scopes,
         expires_at=expires_at,
     )
     key.full_clean()

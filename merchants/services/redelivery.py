@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import F
 
 from checkout.kit import audit, clock
 from checkout.kit.actors import Actor
@@ -99,12 +100,13 @@ def redeliver_missed(
 
 @durable("redeliver_webhooks")
 def continue_redelivery() -> int:
-    """Make deliveries of the next batch of the oldest redelivery that is unfinished, unless its endpoint was disabled
-    meanwhile. Returns 1 if there was one, else 0.
+    """Make deliveries of the next batch of a redelivery that is unfinished, unless its endpoint was disabled meanwhile.
+
+    They take turns: it is the one that has waited longest, so a long one keeps nobody waiting for its end. Returns 1 if
+    there was one, else 0.
     """
-    redelivery = (
-        WebhookRedelivery.objects.select_for_update(skip_locked=True).filter(finished_at=None).order_by("id").first()
-    )
+    unfinished = WebhookRedelivery.objects.select_for_update(skip_locked=True).filter(finished_at=None)
+    redelivery = unfinished.order_by(F("served_at").asc(nulls_first=True), "id").first()
     if redelivery is None:
         return 0
     endpoint = WebhookEndpoint.objects.select_for_update(no_key=True).get(pk=redelivery.endpoint_id)
@@ -113,9 +115,10 @@ def continue_redelivery() -> int:
         position, seen, sent = _next_batch(redelivery, endpoint)
         redelivery.position = position or redelivery.position
         redelivery.count += sent
+    redelivery.served_at = clock.now()
     if seen < policy.WEBHOOK_DISPATCH_COUNT:
-        redelivery.finished_at = clock.now()
-    redelivery.save(update_fields=["position", "count", "finished_at"])
+        redelivery.finished_at = redelivery.served_at
+    redelivery.save(update_fields=["position", "count", "served_at", "finished_at"])
     return 1
 
 

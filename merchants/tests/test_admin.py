@@ -82,6 +82,22 @@ def test_a_new_keys_secret_is_shown_on_one_page_and_never_again(merchant: Mercha
         assert key.hash not in html
 
 
+def test_nobody_alone_makes_a_live_key_that_refunds(merchant: Merchant) -> None:
+    browser, address = at_desk("administrator"), f"/admin/merchants/merchant/{merchant.public_id}/new-key/"
+    harmless = ["payments:read", "payments:write", "refunds:read"]
+
+    refused = fill_in(browser, address, name="shop", mode="live", scopes=[*harmless, "refunds:write"])
+    assert "A live key made here cannot have refunds:write: it would" in text_of(refused)
+    assert not ApiKey.objects.exists()
+
+    fill_in(browser, address, name="shop", mode="live", scopes=harmless)
+    fill_in(browser, address, name="trial", mode="test", scopes=[*harmless, "refunds:write"])
+    assert {key.name: set(key.scopes) for key in ApiKey.objects.all()} == {
+        "shop": set(harmless),
+        "trial": {*harmless, "refunds:write"},
+    }
+
+
 def test_revoking_a_key_takes_a_reason_and_ends_it(api_key: NewKey) -> None:
     browser = at_desk("administrator")
     address = f"/admin/merchants/apikey/{api_key.key.public_id}/"

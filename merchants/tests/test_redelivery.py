@@ -9,8 +9,8 @@ from django.db import connection
 from checkout.kit import clock
 from checkout.kit.models import AuditEntry
 from checkout.settings import policy
-from merchants import selectors, services
-from merchants.models import Merchant, WebhookDelivery, WebhookEndpoint, WebhookEvent, WebhookRedelivery
+from merchants import services
+from merchants.models import UNDELIVERED, Merchant, WebhookDelivery, WebhookEndpoint, WebhookEvent, WebhookRedelivery
 from merchants.selectors import webhooks_due_since
 from tests.desk import at_desk, fields_of, fill_in, queries_of, text_of
 
@@ -194,7 +194,7 @@ def test_it_ends_when_its_endpoint_is_disabled(endpoint: WebhookEndpoint, operat
 def test_the_queue_is_read_by_its_index(endpoint: WebhookEndpoint) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        query, values = WebhookDelivery.objects.filter(selectors.UNDELIVERED).order_by("pk").query.sql_with_params()
+        query, values = WebhookDelivery.objects.filter(UNDELIVERED).order_by("pk").query.sql_with_params()
         cursor.execute(f"EXPLAIN {query}", values)
         plan = str(cursor.fetchall())
 
@@ -210,3 +210,30 @@ def test_the_queue_takes_the_same_number_of_queries_however_long_it_is(endpoint:
     tell(endpoint, 20)
 
     assert queries_of(lambda: browser.get(FAILED)) == before
+
+
+def test_a_long_one_keeps_nobody_waiting_for_its_end(
+    endpoint: WebhookEndpoint, operator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "WEBHOOK_DISPATCH_COUNT", 4)
+    others = WebhookEndpoint.objects.create(
+        merchant=services.create_merchant(
+            name="Bo's Bikes", country="DK", default_currency="DKK", fee_bps=0, actor=operator
+        ),
+        **{"mode": "test", "url": "https://bikes.example/hooks", "secret": "whsec_never-shown"},
+    )
+    tell(endpoint, 12)
+    tell(others, 6)
+    long, short = (
+        services.redeliver_missed(
+            endpoint=each, since=clock.seconds_from_now(-60), until=clock.seconds_from_now(60), actor=operator
+        )
+        for each in (endpoint, others)
+    )
+
+    served = []
+    while services.continue_redelivery():
+        served.append(WebhookRedelivery.objects.order_by("-served_at").exclude(served_at=None).first())
+
+    assert served == [long, short, long, short, long, long]  # the last of them finds that nothing is left
+    assert list(WebhookRedelivery.objects.order_by("id").values_list("count", flat=True)) == [12, 6]

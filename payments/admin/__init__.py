@@ -14,9 +14,9 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownF
 from unfold.decorators import display
 
 from checkout.kit.admin import ReadOnlyAdmin, VerbAdmin
-from checkout.kit.display import EMPTY, amount, badge, code, document, duration, link, page_of, words
-from checkout.kit.money import Money
+from checkout.kit.display import EMPTY, badge, code, document, duration, page_of, words
 from payments.admin import adopting, approvals, unknowns
+from payments.admin.columns import PartColumns, PaymentColumns
 from payments.admin.filters import (
     AttemptJobFilter,
     CreatedFilter,
@@ -26,7 +26,7 @@ from payments.admin.filters import (
     RefundJobFilter,
     RefundModeFilter,
 )
-from payments.admin.queues import StuckPayments, UnknownOutcomes
+from payments.admin.queues import StuckPayments, UnknownOutcomes, next_step
 from payments.admin.refunding import RefundDesk
 from payments.admin.search import HELP, payment_named, payments_found
 from payments.admin.story import facts_of, story_of
@@ -47,7 +47,7 @@ _GROUPS = (
 
 
 @admin.register(Payment)
-class PaymentAdmin(RefundDesk, ReadOnlyAdmin):
+class PaymentAdmin(PaymentColumns, RefundDesk, ReadOnlyAdmin):
     """Payments, and the story of each."""
 
     change_form_template = "admin/desk/payment.html"
@@ -116,18 +116,6 @@ class PaymentAdmin(RefundDesk, ReadOnlyAdmin):
             "badges": [badge(obj.status), badge(obj.mode)],
         }
 
-    @display(description="payment")
-    def public_code(self, payment: Payment) -> SafeString | str:
-        return code(payment.public_id)
-
-    @display(description="amount")
-    def total(self, payment: Payment) -> SafeString:
-        return amount(payment.amount)
-
-    @display(description="status")
-    def status_badge(self, payment: Payment) -> SafeString:
-        return badge(payment.status)
-
     @display(description="card")
     def card_text(self, payment: Payment) -> str:
         return str(payment.card) if payment.card else EMPTY
@@ -137,7 +125,7 @@ class PaymentAdmin(RefundDesk, ReadOnlyAdmin):
         return payment.merchant_reference or EMPTY
 
 
-class ToldByPaymentAdmin(ReadOnlyAdmin):
+class ToldByPaymentAdmin(PartColumns, ReadOnlyAdmin):
     """A list whose rows lead to their place on the payment's page."""
 
     money_columns: tuple[str, ...] = ("total",)
@@ -160,18 +148,6 @@ class ToldByPaymentAdmin(ReadOnlyAdmin):
             return queryset, False
         payment = payment_named(search_term.strip())
         return (queryset.filter(payment=payment) if payment else queryset.none()), False
-
-    @display(description="payment")
-    def payment_link(self, obj: Any) -> SafeString:
-        return link(code(obj.payment.public_id), page_of(obj.payment))
-
-    @display(description="amount")
-    def total(self, obj: Any) -> SafeString:
-        return amount(Money(obj.amount_minor, obj.currency))
-
-    @display(description="status")
-    def status_badge(self, obj: Any) -> SafeString:
-        return badge(obj.status)
 
 
 @admin.register(Attempt)
@@ -222,7 +198,7 @@ class AttemptAdmin(VerbAdmin, ToldByPaymentAdmin):
 
     @display(description="next")
     def next_step(self, attempt: Attempt) -> str:
-        return f"{attempt.next_action} at {attempt.next_action_at:%H:%M:%S}" if attempt.next_action_at else EMPTY
+        return next_step(attempt).removeprefix("next: ")
 
 
 @admin.register(Refund)

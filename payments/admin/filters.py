@@ -14,11 +14,10 @@ from gateways.admin.board import midnight
 from gateways.models import Gateway
 from gateways.outcomes import DeclineCode
 from payments.models import Attempt, Payment, Refund
-from payments.statuses import IN_FLIGHT, AttemptStatus, Operation, RefundStatus, Status
+from payments.statuses import IN_FLIGHT, REFUND_UNDER_WAY, AttemptStatus, Operation, RefundStatus, Status
 
-# A refund in one of these has been given back, or is on its way.
-UNDER_WAY = (RefundStatus.REQUESTED, RefundStatus.PROCESSING)
-GIVEN_BACK = (*UNDER_WAY, RefundStatus.SUCCEEDED)
+GIVEN_BACK = (*REFUND_UNDER_WAY, RefundStatus.SUCCEEDED)  # or on its way
+REFUSED = (Status.DECLINED, Status.FAILED)
 
 
 class CreatedFilter(DropdownFilter):
@@ -65,7 +64,7 @@ class PaymentJobFilter(DropdownFilter):
             case "approved_today":
                 return today.filter(authorized_minor__gt=0)
             case "refused_today":
-                return today.filter(status__in=[Status.DECLINED, Status.FAILED])
+                return today.filter(status__in=REFUSED)
             case "cancel_requested":
                 return queryset.filter(pk__in=in_flight.values("payment"), cancel_requested_at__isnull=False)
         return queryset
@@ -133,7 +132,7 @@ class RefundJobFilter(DropdownFilter):
             case "given_back":
                 return queryset.filter(status__in=GIVEN_BACK)
             case "under_way":
-                return queryset.filter(status__in=UNDER_WAY)
+                return queryset.filter(status__in=REFUND_UNDER_WAY)
         return queryset
 
 

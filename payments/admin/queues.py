@@ -13,9 +13,10 @@ from unfold.decorators import display
 
 from checkout.kit import clock
 from checkout.kit.admin import BulkAdmin, BulkVerb, Queue, ReadOnlyAdmin
-from checkout.kit.display import EMPTY, amount, badge, code, duration, link, money, page_of, words
+from checkout.kit.display import EMPTY, age, money, words
 from checkout.kit.ids import first_id_at
 from checkout.settings import policy
+from payments.admin.columns import PartColumns, PaymentColumns
 from payments.admin.unknown import ATTEMPT_VERBS
 from payments.models import Attempt, Evidence, Payment
 from payments.statuses import IN_FLIGHT, AttemptStatus, NextAction, Status
@@ -52,9 +53,11 @@ def next_step(attempt: Attempt) -> str:
     if attempt.status == AttemptStatus.SENT:
         what = f"{attempt.gateway} is being called"
         return f"{what}, until {_clock(attempt.next_action_at)} at the latest"
-    late = (clock.now() - attempt.next_action_at).total_seconds()
-    overdue = f", overdue by {duration(late * 1000)}" if late > 1 else ""
-    return f"next: {what} at {_clock(attempt.next_action_at)}{overdue}"
+    return f"next: {what} at {_clock(attempt.next_action_at)}{_overdue(attempt.next_action_at)}"
+
+
+def _overdue(since: datetime) -> str:
+    return f", overdue by {age(since)}" if since < clock.seconds_from_now(-1) else ""
 
 
 def _clock(at: datetime) -> str:
@@ -62,7 +65,7 @@ def _clock(at: datetime) -> str:
 
 
 def _age(since: datetime | None) -> SafeString | str:
-    return _whole(duration((clock.now() - since).total_seconds() * 1000)) if since else EMPTY
+    return _whole(age(since)) if since else EMPTY
 
 
 def _whole(text: str) -> SafeString:
@@ -78,7 +81,7 @@ def _why_not_asked(attempt: Attempt) -> str:
 _ASK = next(verb for verb in ATTEMPT_VERBS if verb.name == "ask")
 
 
-class UnknownOutcomes(Queue, BulkAdmin, ReadOnlyAdmin):
+class UnknownOutcomes(PartColumns, Queue, BulkAdmin, ReadOnlyAdmin):
     """Attempts of which nobody knows what became."""
 
     queue_name = "unknown"
@@ -122,17 +125,9 @@ class UnknownOutcomes(Queue, BulkAdmin, ReadOnlyAdmin):
     def what(self, attempt: Attempt) -> SafeString:
         return _whole(f"{attempt.operation}, no. {attempt.seq}")
 
-    @display(description="payment")
-    def payment_link(self, attempt: Attempt) -> SafeString:
-        return link(code(attempt.payment.public_id), page_of(attempt.payment))
-
     @display(description="merchant")
     def merchant(self, attempt: Attempt) -> str:
         return str(attempt.payment.merchant)
-
-    @display(description="amount")
-    def total(self, attempt: Attempt) -> SafeString:
-        return amount(attempt.amount)
 
     @display(description="last evidence")
     def last_told(self, attempt: Any) -> str:
@@ -146,7 +141,7 @@ class UnknownOutcomes(Queue, BulkAdmin, ReadOnlyAdmin):
         return next_step(attempt).removeprefix("next: ")
 
 
-class StuckPayments(Queue, ReadOnlyAdmin):
+class StuckPayments(PaymentColumns, Queue, ReadOnlyAdmin):
     """Payments that should have come to an end by now, and what each of them waits for."""
 
     queue_name = "stuck"
@@ -188,18 +183,6 @@ class StuckPayments(Queue, ReadOnlyAdmin):
     def age(self, payment: Payment) -> SafeString | str:
         return _age(payment.created_at)
 
-    @display(description="payment")
-    def public_code(self, payment: Payment) -> SafeString | str:
-        return code(payment.public_id)
-
-    @display(description="amount")
-    def total(self, payment: Payment) -> SafeString:
-        return amount(payment.amount)
-
-    @display(description="status")
-    def status_badge(self, payment: Payment) -> SafeString:
-        return badge(payment.status)
-
     @display(description="waits for")
     def waits_for(self, payment: Any) -> str:
         attempt: Attempt | None = payment.first_in_flight
@@ -209,5 +192,4 @@ class StuckPayments(Queue, ReadOnlyAdmin):
         if until is None:
             return "nothing that we know of: nothing is in flight"
         who = "its customer" if payment.status == Status.REQUIRES_ACTION else "being confirmed"
-        late = (clock.now() - until).total_seconds()
-        return f"{who}, until {_clock(until)}{f', overdue by {duration(late * 1000)}' if late > 0 else ''}"
+        return f"{who}, until {_clock(until)}{_overdue(until)}"

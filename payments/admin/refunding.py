@@ -119,7 +119,7 @@ def _rule(allowance: Allowance) -> str:
         return "None of your roles refunds alone: somebody else approves whatever you ask for."
     return (
         f"Up to {money(allowance.at_once)} ({money(allowance.left)} left of {money(allowance.within_a_day)} within 24 "
-        "hours) you refund alone; above it somebody else approves."
+        "hours, all currencies together) you refund alone; above it somebody else approves."
     )
 
 

@@ -15,11 +15,9 @@ from checkout.kit.ids import first_id_at
 from checkout.kit.modes import Mode
 from checkout.kit.money import Money
 from gateways.admin.board import midnight
-from payments.admin.filters import GIVEN_BACK, UNDER_WAY
+from payments.admin.filters import GIVEN_BACK, REFUSED
 from payments.models import Attempt, Payment, Refund
-from payments.statuses import IN_FLIGHT, AttemptStatus, Status
-
-_REFUSED = (Status.DECLINED, Status.FAILED)
+from payments.statuses import IN_FLIGHT, REFUND_UNDER_WAY, AttemptStatus, Status
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def today(asked_mode: str) -> Today:
         approved=_group("authorized", rows, "authorized", f"job=approved_today&mode__exact={mode}", counted="approved"),
         refused=_group(
             "declined or failed",
-            [row for row in rows if row["status"] in _REFUSED],
+            [row for row in rows if row["status"] in REFUSED],
             "asked",
             f"job=refused_today&mode__exact={mode}",
         ),
@@ -123,7 +121,7 @@ def moving() -> Moving:
     unknown = [row for row in rows if row["status"] == AttemptStatus.UNKNOWN]
     due = Attempt.objects.filter(next_action_at__lte=now).aggregate(count=Count("id"), since=Min("next_action_at"))
     under_way: list[Any] = list(
-        Refund.objects.filter(status__in=UNDER_WAY)
+        Refund.objects.filter(status__in=REFUND_UNDER_WAY)
         .order_by()
         .values("currency")
         .annotate(count=Count("id"), asked=Sum("amount_minor"))

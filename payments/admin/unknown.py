@@ -6,8 +6,7 @@ from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from checkout.kit.actors import Actor
-from checkout.kit.admin import Verb, VerbForm
-from checkout.kit.models import User
+from checkout.kit.admin import Verb, VerbForm, person_of
 from gateways.outcomes import Outcome
 from payments import services
 from payments.models import Attempt
@@ -48,7 +47,7 @@ def _settle(attempt: Attempt, actor: Actor, data: dict[str, Any]) -> str:
         gateway_reference=data["gateway_reference"],
         reason=data["reason"],
         evidence=data["evidence"],
-        maker=User.objects.get(username=actor.name),
+        maker=person_of(actor),
         actor=actor,
     )
     return "Asked for. Somebody else has to agree before anything is settled."

@@ -2,6 +2,11 @@
 what may not be kept.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
 from checkout.kit import approvals
 from checkout.kit.actors import Actor
 from checkout.kit.durable import durable
@@ -16,19 +21,43 @@ from payments.statuses import Event, Operation, Status
 
 _BATCH_COUNT = 200
 
+log = structlog.get_logger(__name__)
+
 
 def expire_due(*, actor: Actor) -> int:
-    """Expire what is over, a batch at a time; returns how many payments were touched."""
+    """Forget what may not be kept, then expire what is over, a batch at a time; returns how many payments were touched.
+
+    What fails keeps nothing else from its turn. Raises ExceptionGroup of all that failed, at the end.
+    """
+    failures: list[Exception] = []
+    for forget in (
+        vault.forget_expired_secrets,
+        gateways.forget_decided_credentials,
+        idempotency.forget_old_keys,
+    ):
+        with _apart(forget.__name__, failures):
+            forget()
     payments = list(selectors.payments_to_expire()[:_BATCH_COUNT])
     for payment in payments:
-        expire_payment(payment=payment, actor=actor)
+        with _apart(payment.public_id, failures):
+            expire_payment(payment=payment, actor=actor)
     for approval in approvals.overdue()[:_BATCH_COUNT]:
-        expire = expire_refund_request if approval.kind == REFUND else approvals.expire
-        expire(approval=approval, actor=actor)
-    gateways.forget_decided_credentials()
-    vault.forget_expired_secrets()
-    idempotency.forget_old_keys()
+        with _apart(approval.public_id, failures):
+            expire = expire_refund_request if approval.kind == REFUND else approvals.expire
+            expire(approval=approval, actor=actor)
+    if failures:
+        raise ExceptionGroup("not everything that is over could be ended", failures)
     return len(payments)
+
+
+@contextmanager
+def _apart(what: str, failures: list[Exception]) -> Iterator[None]:
+    """One of many: its failure is logged and kept for the end."""
+    try:
+        yield
+    except Exception as error:
+        log.exception("expire_failed", object=what, error=type(error).__name__)
+        failures.append(error)
 
 
 @durable("expire")

@@ -14,7 +14,7 @@ from checkout.settings import policy
 from gateways import services as gateways
 from ledger import services as ledger
 from payments import services
-from payments.admin.asked import KINDS, kind_of
+from payments.admin.asked import KINDS
 from payments.models import Payment, Refund
 from tests.desk import at_desk, badge_of, browser_of, code_of, fill_in, queries_of, text_of
 
@@ -265,10 +265,3 @@ def test_a_request_is_kept_from_who_may_not_decide_it_however_its_name_is_writte
             assert answer.status_code in (302, 403), (role, name)
     approval.refresh_from_db()
     assert approval.status == "requested"
-
-
-def test_a_fresh_code_is_needed_for_money_for_credentials_and_for_what_nobody_here_knows() -> None:
-    asked = {kind for kind in KINDS if kind_of(kind).needs_fresh_code}
-
-    assert asked == {services.REFUND, "gateway.rotate_credentials"}
-    assert kind_of("user.something").needs_fresh_code

@@ -12,7 +12,7 @@ from checkout.kit.models import AuditEntry, User
 from checkout.settings import policy
 from payments.models import Attempt, Payment
 from payments.statuses import AttemptStatus
-from tests.desk import at_desk, browser_of, fields_of, queries_of, text_of
+from tests.desk import at_desk, badge_of, browser_of, fields_of, queries_of, text_of
 from tests.simulation import Simulation
 
 UNKNOWN = "/admin/payments/attempt/unknown/"
@@ -156,11 +156,3 @@ def test_whoever_may_not_see_a_queue_is_neither_led_nor_let_there(lost: Lose) ->
     assert browser.get(UNKNOWN).status_code == 403
     assert browser.get(STUCK).status_code == 403
     assert UNKNOWN not in browser.get(HOME).content.decode()
-
-
-def badge_of(html: str, address: str) -> str:
-    """The number beside an entry of the sidebar."""
-    entry = html[html.index(f'<a href="{address}"') :]
-    entry = entry[: entry.index("</a>")]
-    _, _, badge = entry.partition("min-w-[18px]")
-    return badge.partition(">")[2].partition("<")[0].strip()

@@ -1,4 +1,6 @@
-"""Who guesses? Failed logins are counted per name and address, and per address; beyond a limit nothing is looked at.
+"""Who guesses? Failed logins are counted per name and address, per address, and per name over all addresses; beyond a
+limit nothing is looked at. A name that is guessed from everywhere comes in from where it came in before, so nobody can
+keep somebody out of their own office.
 
 The counting is django-axes'. Of the name that was typed it keeps a keyed hash: people type passwords there, too.
 """
@@ -21,7 +23,8 @@ from checkout.kit import alerts, audit, clock
 from checkout.kit.access.models import Authenticator
 from checkout.kit.actors import Actor
 from checkout.kit.fields import keyed_hash
-from checkout.kit.models import User
+from checkout.kit.ids import first_id_at
+from checkout.kit.models import AuditEntry, User
 from checkout.settings import policy
 
 
@@ -38,14 +41,14 @@ class LockOut(AxesDatabaseHandler):
     """Counts in the database, with a limit of its own for each way of counting."""
 
     def get_failures(self, request: Any, credentials: dict[str, Any] | None = None) -> int:
-        """The failures of name and address, or as many as are too many where the address has too many of any names."""
-        of_both, of_address = (
-            attempts.aggregate(sum=Sum("failures_since_start"))["sum"] or 0
-            for attempts in self.get_user_attempts(request, credentials)
-        )
-        if of_address >= policy.LOGIN_FAILURES_PER_ADDRESS:
-            return max(int(of_both), policy.LOGIN_FAILURES)
-        return int(of_both)
+        """The failures of name and address, or as many as are too many where the address has too many of any names, or
+        the name too many from any addresses.
+        """
+        of_both, of_address, of_name = (_sum(attempts) for attempts in self.get_user_attempts(request, credentials))
+        is_guessed = of_name >= policy.LOGIN_FAILURES_PER_NAME and not _is_known(request, credentials)
+        if of_address >= policy.LOGIN_FAILURES_PER_ADDRESS or is_guessed:
+            return max(of_both, policy.LOGIN_FAILURES)
+        return of_both
 
     def user_login_failed(self, sender: Any, credentials: Any, request: Any = None, **signal: Any) -> None:
         """Count it, whatever the browser calls itself: only name and address matter."""
@@ -74,6 +77,14 @@ def tell(request: HttpRequest, **signal: Any) -> None:
     typed = (getattr(request, "axes_credentials", None) or {}).get("username")
     user = User.objects.filter(username=typed).first()
     address = request.META.get("REMOTE_ADDR", "")
+    if user and _sum(_recent_attempts_at(user)) >= policy.LOGIN_FAILURES_PER_NAME:
+        message = (
+            f"Somebody guesses the password of {user} from many addresses, {address} the last of them. For now {user} "
+            "comes in only from where they came in before."
+        )
+        kind = "access.guessed_from_everywhere"
+        alerts.raise_alert(kind=kind, object_id=user.public_id, message=message, severity="critical")
+        return
     if user:
         message = f"Somebody at {address} guesses the password of {user} and is locked out for now."
     else:
@@ -95,12 +106,13 @@ def page(request: HttpRequest, *words: Any, **named: Any) -> HttpResponse:
 
 def is_locked_out(user: User) -> bool:
     """Whether somebody guessed at this person's password or codes so often that they may be locked out somewhere."""
-    counted = _attempts_at(user).filter(
-        failures_since_start__gte=policy.LOGIN_FAILURES,
-        attempt_time__gte=clock.seconds_from_now(-policy.LOCK_OUT_SECONDS),
-    )
+    counted = _recent_attempts_at(user)
     authenticator = Authenticator.objects.filter(user=user, confirmed=True).first()
-    return counted.exists() or bool(authenticator and not authenticator.verify_is_allowed()[0])
+    return (
+        counted.filter(failures_since_start__gte=policy.LOGIN_FAILURES).exists()
+        or _sum(counted) >= policy.LOGIN_FAILURES_PER_NAME
+        or bool(authenticator and not authenticator.verify_is_allowed()[0])
+    )
 
 
 @transaction.atomic
@@ -113,6 +125,22 @@ def unlock(*, user: User, reason: str, actor: Actor) -> None:
 
 def _attempts_at(user: User) -> Any:
     return AccessAttempt.objects.filter(username=_hash(user.username))
+
+
+def _recent_attempts_at(user: User) -> Any:
+    return _attempts_at(user).filter(attempt_time__gte=clock.seconds_from_now(-policy.LOCK_OUT_SECONDS))
+
+
+def _sum(attempts: Any) -> int:
+    return int(attempts.aggregate(sum=Sum("failures_since_start", default=0))["sum"])
+
+
+def _is_known(request: Any, credentials: dict[str, Any] | None) -> bool:
+    """Whether who is named came in from this address before."""
+    user = User(username=str((credentials or {}).get("username") or ""))
+    since = first_id_at(clock.seconds_from_now(-policy.KNOWN_ADDRESS_SECONDS))
+    came_in = AuditEntry.objects.filter(object_id=user.public_id, id__gte=since, verb="user.log_in")
+    return came_in.filter(actor=f"user:{user.username}", address=request.META.get("REMOTE_ADDR", "")).exists()
 
 
 def _hash(username: str) -> str:

@@ -4,10 +4,11 @@ from checkout.kit.admin import audit, people
 from checkout.kit.admin.bulk import BulkAdmin, BulkVerb
 from checkout.kit.admin.configuration import CodesField, ConfigurationAdmin, DeskForm, ReasonedForm
 from checkout.kit.admin.lists import DeskAdmin, Queue, ReadOnlyAdmin
-from checkout.kit.admin.requests import actor_of
+from checkout.kit.admin.requests import actor_of, person_of
 from checkout.kit.admin.verbs import (
     AlreadyDone,
     DiscreetForm,
+    MomentField,
     MoneyField,
     PlainForm,
     Verb,
@@ -24,6 +25,7 @@ __all__ = [
     "DeskAdmin",
     "DeskForm",
     "DiscreetForm",
+    "MomentField",
     "MoneyField",
     "PlainForm",
     "Queue",
@@ -35,4 +37,5 @@ __all__ = [
     "actor_of",
     "audit",
     "people",
+    "person_of",
 ]

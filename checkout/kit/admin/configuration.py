@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextareaWidget
@@ -52,7 +52,9 @@ class ReasonedForm(DeskForm):
 class ConfigurationAdmin(VerbAdmin):
     """Rows that people set up. Nothing is deleted: what is not wanted any more is disabled.
 
-    Subclasses name in `audited_fields` what the audit keeps, and may add to `facts` what no column holds.
+    Of what exists only the fields that a person changed are written, so whatever was done to it meanwhile stays done.
+    Subclasses name in `audited_fields` what the audit keeps, may add to `facts` what no column holds, and set in
+    `derive` what follows from the rest.
     """
 
     form = ReasonedForm
@@ -79,11 +81,27 @@ class ConfigurationAdmin(VerbAdmin):
         """The state of an object, as the audit keeps it: no secrets."""
         return {name: getattr(obj, name) for name in self.audited_fields}
 
+    def derive(self, obj: Any) -> tuple[str, ...]:
+        """Set what follows from the changed fields of an object that is about to be saved; names those columns."""
+        return ()
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        if change:
-            obj._facts_before = self.facts(type(obj)._default_manager.get(pk=obj.pk))
+        """Write what the form changed into the row as it is now. Refuses (PermissionDenied) what may no longer be."""
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        columns = [field for field in self.opts.concrete_fields if field.name in form.changed_data]
+        wanted = {field.attname: getattr(obj, field.attname) for field in columns}
+        obj.refresh_from_db(from_queryset=type(obj)._default_manager.select_for_update(no_key=True))
+        if not set(form.changed_data).isdisjoint(self.get_readonly_fields(request, obj)):
+            raise PermissionDenied
+        obj._facts_before = self.facts(obj)
+        if columns:
+            for name, value in wanted.items():
+                setattr(obj, name, value)
             obj._change_reason = form.cleaned_data["reason"][:100]
-        super().save_model(request, obj, form, change)
+            touched = [field.name for field in self.opts.concrete_fields if getattr(field, "auto_now", False)]
+            obj.save(update_fields=[*wanted, *touched, *self.derive(obj)])
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

@@ -11,6 +11,11 @@ def actor_of(request: HttpRequest) -> Actor:
     return Actor.user(request.user.get_username(), request.META.get("REMOTE_ADDR", ""))
 
 
+def person_of(actor: Actor) -> User:
+    """The account of somebody at the desk."""
+    return User.objects.get(username=actor.name)
+
+
 def user_of(request: HttpRequest) -> User:
     """The person at the desk; the site lets nobody else in."""
     assert isinstance(request.user, User)

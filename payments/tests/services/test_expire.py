@@ -4,13 +4,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+from unittest.mock import MagicMock
 
+import pytest
 import time_machine
+from structlog.testing import capture_logs
 
-from checkout.kit import clock
+from checkout.kit import approvals, clock
+from checkout.kit.models import Approval, User
 from checkout.settings import policy
-from payments import services
+from payments import idempotency, services
 from payments.models import CardSecret, IdempotencyKey, Payment
+from payments.services import expire
 from payments.statuses import Status
 from payments.tests.answers import UNKNOWN, attempts, bring, claim, events, last, tell
 
@@ -106,3 +111,47 @@ def test_idempotency_keys_live_for_thirty_days(api: Any, actor: Any) -> None:
         services.expire_due(actor=actor)
 
     assert not IdempotencyKey.objects.exists()
+
+
+def test_what_fails_keeps_nothing_else_from_its_turn_and_the_task_fails(
+    created_payment: Pay, eur: Any, actor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = created_payment(eur(50_00)), created_payment(eur(50_00))
+    waiting = [
+        approvals.request(kind=f"door.{n}", obj=first, payload={}, reason="x", maker=User(pk=n), actor=actor)
+        for n in (User.objects.create_user(f"maker {n}").pk for n in range(2))
+    ]
+
+    def broken(real: Callable[..., Any], which: str) -> Callable[..., Any]:
+        def deed(**of: Any) -> Any:
+            if next(iter(of.values())).public_id == which:
+                raise ZeroDivisionError(which)
+            return real(**of)
+
+        return deed
+
+    with later(policy.APPROVAL_EXPIRY_SECONDS):
+        monkeypatch.setattr(expire, "expire_payment", broken(expire.expire_payment, first.public_id))
+        monkeypatch.setattr(approvals, "expire", broken(approvals.expire, waiting[0].public_id))
+        with capture_logs() as logged, pytest.raises(ExceptionGroup) as failed:
+            services.expire_due(actor=actor)
+
+    assert [str(error) for error in failed.value.exceptions] == [first.public_id, waiting[0].public_id]
+    assert [line["object"] for line in logged if line["event"] == "expire_failed"] == [
+        *(first.public_id, waiting[0].public_id)
+    ]
+    assert (status_of(first), status_of(second)) == (Status.CREATED, Status.EXPIRED)
+    assert [Approval.objects.get(pk=each.pk).status for each in waiting] == ["requested", "expired"]
+    assert not CardSecret.objects.exists()  # of the first as well: a verification value is forgotten whatever fails
+
+
+def test_a_store_that_cannot_forget_keeps_no_payment_from_expiring(
+    created_payment: Pay, eur: Any, actor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = created_payment(eur(50_00))
+    monkeypatch.setattr(idempotency, "forget_old_keys", MagicMock(side_effect=OSError, __name__="forget_old_keys"))
+
+    with later(policy.CREATED_EXPIRY_SECONDS), pytest.raises(ExceptionGroup):
+        services.expire_due(actor=actor)
+
+    assert status_of(payment) == Status.EXPIRED

@@ -161,11 +161,28 @@ def test_a_limit_is_of_the_payments_own_currency(db: None, olivia: User, currenc
     assert allowance_of(olivia, currency=currency, mode="test").at_once == Money(at_once, currency)
 
 
-def test_currencies_and_modes_have_a_day_of_their_own(captured_payment: Pay, eur: Any, usd: Any, olivia: User) -> None:
+def test_the_day_is_one_for_all_currencies_and_one_for_each_mode(
+    captured_payment: Pay, eur: Any, usd: Any, olivia: User
+) -> None:
     refund(captured_payment(eur(50_00)), olivia, eur(20_00))
+    refund(captured_payment(usd(50_00)), olivia, usd(10_01))
 
-    lefts = [allowance_of(olivia, currency=c, mode=m).left.amount_minor for c, m in (("USD", "test"), ("EUR", "live"))]
-    assert lefts == [50_00, 50_00]
+    assert [
+        allowance_of(olivia, currency=currency, mode=mode).left.amount_minor
+        for currency, mode in (("USD", "test"), ("EUR", "test"), ("KWD", "test"), ("JPY", "test"), ("EUR", "live"))
+    ] == [19_99, 19_99, 19_990, 1_999, 50_00]
+    assert refund(captured_payment(usd(50_00)), olivia, usd(20_00)).status == RefundStatus.AWAITING_APPROVAL
+    assert refund(captured_payment(usd(50_00)), olivia, usd(19_99)).status == RefundStatus.PROCESSING
+    assert not allowance_of(olivia, currency="EUR", mode="test").covers(eur(1))
+
+
+def test_what_was_used_in_another_currency_is_rounded_against_whoever_refunds(
+    captured_payment: Pay, olivia: User
+) -> None:
+    refund(captured_payment(Money(9_000, "KWD")), olivia, Money(1, "KWD"))
+
+    used = [allowance_of(olivia, currency=currency, mode="test").used for currency in ("KWD", "EUR", "JPY", "VND")]
+    assert [each.amount_minor for each in used] == [1, 1, 1, 10]  # a thousandth of a unit
 
 
 def test_every_role_that_refunds_has_a_limit_and_no_limit_is_of_a_role_that_is_not_there(
@@ -186,14 +203,17 @@ def test_merchants_are_not_limited(captured_payment: Pay, eur: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_refunds_of_one_person_at_once_see_each_other(captured_payment: Pay, eur: Any, olivia: User) -> None:
-    payments = [captured_payment(eur(90_00)) for _ in range(6)]
+@pytest.mark.parametrize("currencies", [("EUR",), ("EUR", "USD")])
+def test_two_refunds_of_one_person_at_once_see_each_other(
+    captured_payment: Pay, olivia: User, currencies: tuple[str, ...]
+) -> None:
+    payments = [captured_payment(Money(90_00, currencies[number % len(currencies)])) for number in range(6)]
     start = Barrier(len(payments))
 
     def one(payment: Payment) -> str:
         try:
             start.wait(timeout=10)
-            return str(refund(payment, olivia, eur(20_00)).status)
+            return str(refund(payment, olivia, Money(20_00, payment.currency)).status)
         finally:
             connection.close()
 
