@@ -36,7 +36,7 @@ def test_a_finance_day(a_day: Trade, sit_down: SitDown) -> None:
     carries_what_is_missing(fiona)
     explains_the_fees_together(fiona)
     asks_for_what_is_above_the_limit(fiona)
-    agrees(frank, "discrepancy: resolve")
+    agrees(frank, "Resolution of differences")
     closes_the_day(fiona, a_day)
     opens_it_again(fiona, frank, a_day)
     follows_a_figure_and_takes_it_away(fiona, a_day)
@@ -133,12 +133,12 @@ def asks_for_what_is_above_the_limit(fiona: Person) -> None:
 def agrees(person: Person, about: str) -> None:
     """A second person finds what waits on their home page, reads it and agrees."""
     person.go_to("Today")
-    person.click("Waiting for you")
+    person.page.get_by_role("link", name="Waiting for you").click()
     person.click(about)
     person.see("fiona")
-    person.look("finance-approval" if "resolve" in about else "")
+    person.look("finance-approval" if "differences" in about else "")
     person.click("Approve")
-    person.see("It is carried out at once, exactly as asked.")
+    person.see("fiona asked for this")
     person.click("Approve")
     person.see("Agreed, and carried out.", "approved")
 
@@ -166,7 +166,7 @@ def opens_it_again(fiona: Person, frank: Person, day: Trade) -> None:
     fiona.fill("Reason", "a file came late")
     fiona.click("Open again")
     fiona.see("Asked for. Somebody else has to agree")
-    agrees(frank, "day: reopen")
+    agrees(frank, "Reopening of a closed day")
     fiona.page.reload()
     fiona.see("opened again", "by frank")
     assert ClosedDay.objects.get(on=day.settled_on).reopened_by == "user:frank"
