@@ -83,7 +83,7 @@ def test_the_database_itself_refuses_a_status_or_a_rate_that_is_none(merchant: M
 
 
 def test_the_secret_is_in_the_answer_and_nowhere_else(merchant: Merchant) -> None:
-    new = create_api_key(merchant=merchant, mode="live", name="shop", actor=ACTOR)
+    new = create_api_key(merchant=merchant, mode="live", name="shop", actor=Actor.command("create_api_key"))
 
     assert new.secret.startswith("sk_live_")
     assert new.secret.startswith(new.key.prefix)

@@ -49,7 +49,8 @@ def test_the_page_says_beforehand_what_is_refunded_alone(desk: Client, captured_
 
     said = text_of(desk.get(address(payment)))
 
-    assert "Up to 20.00 EUR (35.00 EUR left of 50.00 EUR within 24 hours) you refund alone" in said
+    left = "35.00 EUR left of 50.00 EUR within 24 hours, all currencies together"
+    assert f"Up to 20.00 EUR ({left}) you refund alone" in said
     assert "above it somebody else approves" in said
     assert "Full 35.00 EUR" in said
     assert "35.00 EUR can be refunded now." in said
