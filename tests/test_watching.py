@@ -129,7 +129,7 @@ def table_of(label: str) -> str:
 
 def told() -> list[AuditEntry]:
     """What the database told by itself, the oldest first."""
-    return list(AuditEntry.objects.filter(told_by_database=True).order_by("transaction_id", "id"))
+    return list(AuditEntry.objects.filter(told_by_database=True).order_by("at"))
 
 
 def test_every_watched_table_is_tried_here() -> None:
@@ -263,7 +263,6 @@ def test_whoever_acts_is_named_for_one_transaction(merchant: Merchant) -> None:
 
 def test_what_a_page_of_the_desk_does_not_account_for_is_told_with_the_person(merchant: Merchant) -> None:
     browser = at_desk()
-    before = len(told())
     person = User.objects.get(username="a administrator")
     name = "a page that forgot"
 
@@ -279,10 +278,11 @@ def test_what_a_page_of_the_desk_does_not_account_for_is_told_with_the_person(me
         patch.setattr(type(page), "get_queryset", forgetful)
         assert browser.get("/admin/merchants/merchant/").status_code == 200
 
-    (entry,) = [entry for entry in told()[before:] if entry.verb == "merchants_merchant.update"]
+    (entry,) = updates = [entry for entry in told() if entry.verb == "merchants_merchant.update"]
     assert (entry.actor, entry.address, entry.after) == (f"user:{person.username}", "127.0.0.1", {"name": name})
     Merchant.objects.update(name="somebody else")
-    assert told()[-1].actor.startswith("database:")
+    (other,) = [entry for entry in told() if entry.verb == "merchants_merchant.update" and entry not in updates]
+    assert other.actor.startswith("database:")
 
 
 def test_the_database_knows_the_same_names_as_we_do() -> None:
@@ -340,11 +340,11 @@ $$;
 CREATE OR REPLACE FUNCTION audit_settled() RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT least(
         pg_snapshot_xmax(seen)::text::bigint, pg_current_xact_id_if_assigned()::text::bigint,
-        (SELECT min(running::text::bigint) FROM pg_snapshot_xip(seen) AS running WHERE NOT EXISTS (
+        (SELECT min(running::text::bigint) FROM pg_snapshot_xip(seen) AS running WHERE CASE WHEN EXISTS (
             SELECT FROM pg_locks AS held JOIN pg_stat_activity AS session USING (pid)
             WHERE held.locktype = 'transactionid' AND held.mode = 'ExclusiveLock' AND held.granted
                 AND held.transactionid = running::xid AND session.datname <> current_database()
-        ))
+        ) THEN false ELSE pg_xact_status(running) = 'in progress' END)
     ) + 0 FROM pg_current_snapshot() AS seen
 $$;
 CREATE TRIGGER in_the_present BEFORE INSERT ON kit_auditentry FOR EACH ROW

@@ -58,11 +58,11 @@ $$;
 CREATE OR REPLACE FUNCTION audit_settled() RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT least(
         pg_snapshot_xmax(seen)::text::bigint, pg_current_xact_id_if_assigned()::text::bigint,
-        (SELECT min(running::text::bigint) FROM pg_snapshot_xip(seen) AS running WHERE NOT EXISTS (
+        (SELECT min(running::text::bigint) FROM pg_snapshot_xip(seen) AS running WHERE CASE WHEN EXISTS (
             SELECT FROM pg_locks AS held JOIN pg_stat_activity AS session USING (pid)
             WHERE held.locktype = 'transactionid' AND held.mode = 'ExclusiveLock' AND held.granted
                 AND held.transactionid = running::xid AND session.datname <> current_database()
-        ))
+        ) THEN false ELSE pg_xact_status(running) = 'in progress' END)
     ) + {more} FROM pg_current_snapshot() AS seen
 $$;
 """

@@ -44,7 +44,8 @@ _SETTINGS = {
 class Postgres:
     """A private server with its data under `var_dir/pg/<major>`.
 
-    `durable=False` gives up fsync: nothing is lost when processes die, all may be when the machine does. For tests.
+    `durable=False` gives up fsync: nothing is lost when processes die, all may be when the machine does. For tests,
+    which empty all tables over and over: that reads all of the shared buffers each time, so they are few.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Postgres:
         self.environment = {"PATH": environment.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
         settings = {**_SETTINGS, "port": str(port)}
         if not durable:
-            settings |= {"fsync": "off", "full_page_writes": "off"}
+            settings |= {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
         options = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
         self.process = Process(
             "postgres",

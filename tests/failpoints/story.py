@@ -12,7 +12,6 @@ import urllib.request
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -55,8 +54,10 @@ class Elsewhere:
 
     def run(self, deed: Callable[[], None]) -> None:
         """Do something there, and wait for it; a lock that is held here ends it, as it would in life."""
-        with suppress(OperationalError):
+        try:
             self._thread.submit(deed).result(_STOPPED_SECONDS)
+        except* OperationalError:
+            pass
 
     def close(self) -> None:
         """End it."""

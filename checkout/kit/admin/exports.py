@@ -44,8 +44,31 @@ _TAG = re.compile(r"<[^>]*>")
 _SPACE = re.compile(r"\s+")
 _MAY_BE_SENSITIVE = re.compile(r"\d{4}|sk_|whsec_")  # quick to look for; what has none of it holds no card number
 _TOO_SLOW = "The first rows took longer than anybody should wait. Narrow the list down first."
-_TOO_MANY = "Other exports are being written. Try again when one of them has ended."
-_running = threading.BoundedSemaphore(policy.EXPORTS_AT_ONCE)
+_TOO_MANY = "Another export of yours, or of too many others, is being written. Try again when it has ended."
+
+
+class _Running:
+    """Whose exports are being written by this process: one of a person, so that nobody keeps all others waiting."""
+
+    def __init__(self) -> None:
+        self._people: set[Any] = set()
+        self._lock = threading.Lock()
+
+    def begin(self, person: Any) -> bool:
+        """Whether there is room for one of this person, by key; it has its place until `end`."""
+        with self._lock:
+            if person in self._people or len(self._people) >= policy.EXPORTS_AT_ONCE:
+                return False
+            self._people.add(person)
+            return True
+
+    def end(self, person: Any) -> None:
+        """Make room."""
+        with self._lock:
+            self._people.discard(person)
+
+
+_running = _Running()
 
 
 def export_view(page: Any, request: HttpRequest, form: str) -> HttpResponseBase:
@@ -62,7 +85,7 @@ def export_view(page: Any, request: HttpRequest, form: str) -> HttpResponseBase:
     sent = _Sent(page, request, FILE_FORMATS[form])
     try:
         rows = _narrowed(page, request)
-        if not _running.acquire(blocking=False):
+        if not _running.begin(user_of(request).pk):
             messages.error(request, _TOO_MANY)
             return HttpResponseRedirect(back)
         pieces = sent.pieces(rows)
@@ -137,7 +160,7 @@ class _Sent:
             yield from self.form.pieces(self._lines(rows))
             is_complete = True
         finally:
-            _running.release()
+            _running.end(self.user.pk)
             facts = {"list": self.page.label, "filter": scrub(self.query), "format": self.form.name}
             audit.record(
                 actor=self.actor,

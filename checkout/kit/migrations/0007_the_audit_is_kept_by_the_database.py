@@ -9,7 +9,7 @@ from checkout.kit.append_only import append_only
 
 # Transactions are numbered by PostgreSQL, which begins again in a new cluster: what is added to its numbers grows when
 # a backup has been restored into one (`checkout.kit.watching`). Below the second number every transaction of this
-# database has ended: those that are known to be of another one do not count.
+# database has ended: those that are known to be of another one do not count, nor those that have ended meanwhile.
 NUMBERS = """
 CREATE FUNCTION audit_transaction() RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT pg_current_xact_id()::text::bigint + 0
@@ -17,11 +17,11 @@ $$;
 CREATE FUNCTION audit_settled() RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT least(
         pg_snapshot_xmax(seen)::text::bigint, pg_current_xact_id_if_assigned()::text::bigint,
-        (SELECT min(running::text::bigint) FROM pg_snapshot_xip(seen) AS running WHERE NOT EXISTS (
+        (SELECT min(running::text::bigint) FROM pg_snapshot_xip(seen) AS running WHERE CASE WHEN EXISTS (
             SELECT FROM pg_locks AS held JOIN pg_stat_activity AS session USING (pid)
             WHERE held.locktype = 'transactionid' AND held.mode = 'ExclusiveLock' AND held.granted
                 AND held.transactionid = running::xid AND session.datname <> current_database()
-        ))
+        ) THEN false ELSE pg_xact_status(running) = 'in progress' END)
     ) + 0 FROM pg_current_snapshot() AS seen
 $$;
 """
