@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
 from checkout.kit.roles import seed_roles
@@ -13,4 +13,5 @@ class KitConfig(AppConfig):
         from checkout.kit.watched import watch_tables
 
         post_migrate.connect(watch_tables, sender=self)
-        post_migrate.connect(seed_roles, sender=self)
+        *_, last = (app for app in apps.get_app_configs() if app.models_module)
+        post_migrate.connect(seed_roles, sender=last)

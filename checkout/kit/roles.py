@@ -24,18 +24,13 @@ ROLES: dict[str, tuple[str, ...]] = {
 
 
 def seed_roles(sender: Any, **kwargs: Any) -> None:
-    """Give each role's group exactly its permissions. Connected to `post_migrate`."""
-    from django.apps import apps
-    from django.contrib.auth.management import create_permissions
+    """Give each role's group exactly its permissions. Connected to the last app's `post_migrate`: by then all are made."""
     from django.contrib.auth.models import Group
     from django.db import transaction
 
     from checkout.kit import audit
     from checkout.kit.actors import Actor
 
-    for app in apps.get_app_configs():
-        if app.models_module:
-            create_permissions(app, verbosity=0)
     for role, words in ROLES.items():
         with transaction.atomic():
             group, _ = Group.objects.get_or_create(name=role)

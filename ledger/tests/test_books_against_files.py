@@ -59,7 +59,7 @@ class BooksAgainstFiles(TestCase):
         merchant = create_merchant(name="Ana's", country="PT", default_currency="USD", actor=Actor.command("test"))
         return Settling(gateway, merchant)
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         items=st.lists(item, max_size=9),
         faithful=st.lists(st.integers(0, 8), max_size=9, unique=True),

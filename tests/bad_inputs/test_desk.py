@@ -43,7 +43,7 @@ NAMES = (
 
 @pytest.mark.timeout(600)
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("turn", range(3))
+@pytest.mark.parametrize("turn", range(2))
 def test_no_nonsense_in_any_field_of_any_page_is_answered_by_a_500(
     a_day: None,
     turn: int,
@@ -218,7 +218,7 @@ def test_what_breaks_shows_a_page_without_a_word_of_the_inside(monkeypatch: pyte
 
     browser = at_desk()
     browser.raise_request_exception = False
-    monkeypatch.setattr(admin.site.get_model_admin(Merchant), "get_queryset", breaks)
+    monkeypatch.setattr(type(admin.site.get_model_admin(Merchant)), "get_queryset", breaks)
     answer = browser.get("/admin/merchants/merchant/")
 
     assert answer.status_code == 500
