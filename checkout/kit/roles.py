@@ -24,7 +24,7 @@ ROLES: dict[str, tuple[str, ...]] = {
 
 
 def seed_roles(sender: Any, **kwargs: Any) -> None:
-    """Give each role's group exactly its permissions. Connected to the last app's `post_migrate`: by then all are made."""
+    """Give each role's group exactly its permissions. Connected to the last app's `post_migrate`, when all are made."""
     from django.contrib.auth.models import Group
     from django.db import transaction
 
