@@ -215,7 +215,8 @@ def hours_of(gateway: Gateway) -> dict[str, str]:
         for name, count in zip(counts, [*parts, calls - sum(parts)], strict=True):
             counts[name].append(count)
     bars = {"displayYAxis": True, "maxTicksXLimit": 12, "borderRadius": 2, "maxBarThickness": 14, "stack": "calls"}
-    line = {"displayYAxis": True, "maxTicksXLimit": 12, "borderWidth": 2, "pointRadius": 2, "spanGaps": True}
+    dots = {"pointStyle": "circle", "pointRadius": 2}  # an hour between two without calls has no line
+    line = {"displayYAxis": True, "maxTicksXLimit": 12, "borderWidth": 2, "spanGaps": True, **dots}
     return {
         "calls": _chart(labels, bars, zip(counts, counts.values(), ("good", "bad", "6"), strict=True)),
         "latency": _chart(labels, line, [("p50", [r[5] for r in rows], "1"), ("p95", [r[6] for r in rows], "2")]),

@@ -212,7 +212,9 @@ def _windows(windows: list[GatewayMaintenance]) -> SafeString:
 
 
 def _strip(checks: list[HealthCheck]) -> SafeString:
-    """The last checks as a row of bars, the newest on the right."""
+    """The last checks as a row of bars, the newest on the right; nothing of none."""
+    if not checks:
+        return SafeString("")
     bars = format_html_join(
         "",
         '<span class="{}" title="{} {}"></span>',
