@@ -145,6 +145,16 @@ def test_a_requests_page_says_what_is_asked_by_whom_and_how_it_stands(
     assert queries_of(lambda: browser.get(page(approval))) <= 25
 
 
+def test_a_kind_that_nobody_knows_any_more_is_refused_in_words(captured_payment: Pay, eur: Any, maker: User) -> None:
+    approval = ask("door.open", maker, captured_payment(eur(50_00)))
+
+    said = text_of(fill_in(at_desk(), page(approval, "approve"), reason="why not"))
+
+    assert "no longer what was asked for" in said
+    approval.refresh_from_db()
+    assert approval.status == "requested"
+
+
 def test_what_has_changed_meanwhile_is_pointed_out(captured_payment: Pay, eur: Any, maker: User) -> None:
     payment, browser = captured_payment(eur(50_00)), at_desk("Operations")
     approval = ask_refund(payment, maker, eur(30_00))
