@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from bench.database import database
+from bench.database import database, make_gateway
 
 DAYS = 20
 MERCHANTS = 200
@@ -163,7 +163,6 @@ def _names(count: int) -> Iterator[tuple[Any, ...]]:
 
 def build(connection: Any, count: int) -> None:
     """Make merchants, gateways, and that many payments with all that belongs to them."""
-    from gateways.models import Gateway
     from ledger.services import summarize
     from merchants.models import Merchant, WebhookEndpoint
 
@@ -172,15 +171,7 @@ def build(connection: Any, count: int) -> None:
     about = {"mode": "live", "url": "https://shop.example/hooks", "secret": "whsec"}
     WebhookEndpoint.objects.bulk_create(WebhookEndpoint(merchant=merchant, **about) for merchant in merchants)
     for code in ("east", "north", "south"):
-        Gateway.objects.create(
-            code=code,
-            name=code.title(),
-            adapter="simulator_json",
-            mode="live",
-            data_format="json",
-            base_url="http://127.0.0.1:1",
-            currencies=["EUR", "USD", "GBP", "JPY"],
-        )
+        make_gateway(code=code, mode="live", currencies=("EUR", "USD", "GBP", "JPY"))
     columns = (
         "n bigint, at timestamptz, payment_id uuid, first_id uuid, last_id uuid, payment_name text, last_name text"
     )

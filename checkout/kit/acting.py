@@ -15,6 +15,11 @@ _SAY = "SELECT set_config('checkout.actor', %s, true), set_config('checkout.addr
 _WRITES = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 
 
+def actor_of(request: HttpRequest) -> Actor:
+    """The person at the desk, with the address they came from."""
+    return Actor.user(request.user.get_username(), request.META.get("REMOTE_ADDR", ""))
+
+
 @contextmanager
 def acting(actor: Actor) -> Iterator[None]:
     """A transaction in which the database, where it has to tell of a change itself, names this actor."""
@@ -45,6 +50,6 @@ class _SayBefore:
     def __call__(self, execute: Any, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         user = self._request.user
         if context["connection"].in_atomic_block and _WRITES.match(str(sql)) and user.is_authenticated:
-            actor = Actor.user(user.get_username(), self._request.META.get("REMOTE_ADDR", ""))
+            actor = actor_of(self._request)
             context["cursor"].cursor.execute(_SAY, [str(actor), actor.address])
         return execute(sql, params, many, context)

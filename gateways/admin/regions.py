@@ -120,11 +120,8 @@ def _looked_at(region: Region, data: dict[str, Any]) -> dict[str, Any]:
     form: RoutingForm = data["form"]
     form.data = posted = cast(QueryDict, form.data).copy()
     posted["seen"] = _mark(data)
-    return {
-        "form": form,
-        "effects": told(preview(region, data["plan"])),
-        "is_live": needs_second_person(region, data["plan"]),
-    }
+    seen = preview(region, data["plan"])
+    return {"form": form, "effects": told(seen), "is_live": needs_second_person(region, data["plan"], seen)}
 
 
 def _mark(data: dict[str, Any]) -> str:

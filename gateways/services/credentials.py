@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from django.db import transaction
 from django.db.models import Q
 
-from checkout.kit import approvals, audit, clock
+from checkout.kit import approvals, audit
 from checkout.kit.actors import Actor
 from checkout.kit.approvals import ApprovalChanged
 from checkout.kit.durable import durable
@@ -131,8 +131,7 @@ def forget_credentials(*, gateway: Gateway, reason: str, actor: Actor) -> Gatewa
 
 def forget_decided_credentials() -> int:
     """Delete pending credentials that nobody can agree to any more; returns how many went."""
-    is_open = Q(approval__status=Approval.Status.REQUESTED, approval__expires_at__gt=clock.now())
-    count, _ = PendingCredentials.objects.exclude(is_open).delete()
+    count, _ = PendingCredentials.objects.exclude(approval__in=approvals.waiting()).delete()
     return count
 
 

@@ -10,6 +10,7 @@ from checkout.kit.actors import Actor
 from checkout.kit.durable import durable
 from checkout.kit.ids import parse_public_id
 from checkout.kit.models import Approval, User
+from checkout.kit.modes import Mode
 from gateways import selectors
 from gateways.errors import NothingToChange, RegionChanged, SecondPersonNeeded
 from gateways.models import Gateway, Region, RegionGateway
@@ -119,14 +120,17 @@ def preview(region: Region, plan: RegionPlan) -> Preview:
     return compare(network, network.with_area(region.code, plan.area))
 
 
-def needs_second_person(region: Region, plan: RegionPlan) -> bool:
-    """Whether a change concerns live traffic: it would go elsewhere, or an enabled live gateway has a place here."""
+def needs_second_person(region: Region, plan: RegionPlan, seen: Preview | None = None) -> bool:
+    """Whether a change concerns live traffic: it would go elsewhere, or an enabled live gateway has a place here.
+
+    `seen` is the preview of the very same, where whoever asks has it already.
+    """
     before = RegionPlan.of(region)
     if before.area == plan.area:
         return False
     places = {*before.priorities, *plan.priorities}
-    live = Gateway.objects.filter(code__in=places, mode="live", status=Gateway.Status.ENABLED)
-    return live.exists() or preview(region, plan).is_live
+    live = Gateway.objects.filter(code__in=places, mode=Mode.LIVE, status=Gateway.Status.ENABLED)
+    return live.exists() or (seen or preview(region, plan)).is_live
 
 
 def _locked(region: Region) -> Region:

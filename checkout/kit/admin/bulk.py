@@ -28,7 +28,7 @@ from checkout.kit import audit, clock
 from checkout.kit.actors import Actor
 from checkout.kit.admin.lists import LISTED_COUNT
 from checkout.kit.admin.requests import actor_of, user_of
-from checkout.kit.admin.verbs import AlreadyDone, Verb, VerbAdmin, VerbForm
+from checkout.kit.admin.verbs import NOT_IN_TIME, AlreadyDone, Verb, VerbAdmin, VerbForm
 from checkout.kit.card_numbers import scrub
 from checkout.kit.display import page_of
 from checkout.kit.errors import Refusal
@@ -185,7 +185,7 @@ def _one(verb: Verb, why_not: Callable[[Any], str], row: Any, actor: Actor, data
     except ValidationError as error:
         return False, " ".join(error.messages)
     except OperationalError:
-        return False, "The database did not answer in time. Try again: nothing is ever done twice."
+        return False, NOT_IN_TIME
     except AlreadyDone:
         return False, "Was done by this very form before."
     except Exception as error:

@@ -2,13 +2,11 @@
 
 from django.http import HttpRequest
 
+from checkout.kit.acting import actor_of
 from checkout.kit.actors import Actor
 from checkout.kit.models import User
 
-
-def actor_of(request: HttpRequest) -> Actor:
-    """The person at the desk, with the address they came from."""
-    return Actor.user(request.user.get_username(), request.META.get("REMOTE_ADDR", ""))
+__all__ = ["actor_of", "person_of", "user_of"]
 
 
 def person_of(actor: Actor) -> User:

@@ -36,6 +36,9 @@ from checkout.kit.money import CURRENCY_DECIMALS, Money
 _MAJOR_UNITS = re.compile(r"[0-9]{1,12}(?:\.([0-9]{1,3}))?", re.ASCII)
 
 
+NOT_IN_TIME = "The database did not answer in time. Try again: nothing is ever done twice."
+
+
 class AlreadyDone(Exception):
     """This very form was submitted before; nothing was done again."""
 
@@ -213,7 +216,7 @@ class VerbAdmin(DeskAdmin):
             except ValidationError as error:
                 form.add_error(None, error.messages)
             except OperationalError:
-                form.add_error(None, "The database did not answer in time. Try again: nothing is ever done twice.")
+                form.add_error(None, NOT_IN_TIME)
             except AlreadyDone:
                 messages.info(request, "This form was already submitted, and was not carried out again.")
                 return HttpResponseRedirect(page_of(obj))

@@ -11,8 +11,9 @@ from checkout.kit.append_only import append_only
 # a backup has been restored into one (`checkout.kit.watching`). Below the second number every transaction of this
 # database has ended: those that are known to be of another one do not count, nor those that have ended meanwhile.
 NUMBERS = """
+CREATE FUNCTION audit_offset() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT 0::bigint';
 CREATE FUNCTION audit_transaction() RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT pg_current_xact_id()::text::bigint + 0
+    SELECT pg_current_xact_id()::text::bigint + audit_offset()
 $$;
 CREATE FUNCTION audit_settled() RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT least(
@@ -22,10 +23,10 @@ CREATE FUNCTION audit_settled() RETURNS bigint LANGUAGE sql STABLE AS $$
             WHERE held.locktype = 'transactionid' AND held.mode = 'ExclusiveLock' AND held.granted
                 AND held.transactionid = running::xid AND session.datname <> current_database()
         ) THEN false ELSE pg_xact_status(running) = 'in progress' END)
-    ) + 0 FROM pg_current_snapshot() AS seen
+    ) + audit_offset() FROM pg_current_snapshot() AS seen
 $$;
 """
-NUMBERS_REVERSE = "DROP FUNCTION audit_transaction(); DROP FUNCTION audit_settled();"
+NUMBERS_REVERSE = "DROP FUNCTION audit_transaction(); DROP FUNCTION audit_settled(); DROP FUNCTION audit_offset();"
 
 # An entry of the change of one row, unless nothing changed; of what is hidden only that it did. The key is a UUIDv7.
 TELL = """
