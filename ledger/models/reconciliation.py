@@ -155,7 +155,7 @@ class Match(models.Model):
 
     `difference_minor` is theirs - ours, net: exactly what was posted to the gateway's receivable because of it.
     Millions of these are written at once. A foreign key would look up each row by itself, so its gateway, and the
-    `match` of lines and items, have none.
+    `match` of lines and items, have none; nor has `match` an index, which each row would have to be entered in.
     """
 
     class How(models.TextChoices):
@@ -216,7 +216,6 @@ class ClearingItem(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["gateway", "mode", "occurred_on"], condition=Q(match=None), name="item_open"),
-            models.Index(fields=["match"], condition=Q(match__isnull=False), name="item_of_match"),
             models.Index(fields=["reference"], name="item_by_reference"),
             BrinIndex(fields=["occurred_on"], autosummarize=True, name="item_by_day"),
         ]
@@ -257,7 +256,6 @@ class SettlementLine(models.Model):
         ]
         indexes = [
             models.Index(fields=["gateway", "mode", "occurred_on"], condition=Q(match=None), name="line_open"),
-            models.Index(fields=["match"], condition=Q(match__isnull=False), name="line_of_match"),
         ]
 
     def __str__(self) -> str:
