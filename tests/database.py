@@ -1,11 +1,15 @@
-"""How do tests get an empty ledger? A pytest plugin: for the flush after a transactional test it sets aside, inside
-the same transaction, the triggers that refuse TRUNCATE. Outside the tests nothing can.
+"""How does each test get the database as it was installed? A pytest plugin: for the flush after a transactional test
+it sets aside, inside the same transaction, the triggers that refuse TRUNCATE, and then puts back what the installation
+had written, instead of having it written anew. Outside the tests nothing can.
 """
 
 from collections.abc import Iterator
 
 import pytest
+from django.core.management.commands import flush
+from django.db import connection, transaction
 from django.db.backends.postgresql.operations import DatabaseOperations
+from pytest_django import DjangoDbBlocker
 
 from checkout.kit.append_only import TRIGGER
 from ledger.services import forget_accounts
@@ -28,6 +32,37 @@ def _flush_of_append_only_tables() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", execute_sql_flush)
         yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """pytest-django's, and what the installation wrote is remembered: roles, what they permit, and their audit."""
+    with django_db_blocker.unblock():
+        installed = _rows_by_table()
+
+    def put_back(*args: object) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            for table, rows in installed.items():
+                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+                with cursor.copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
+                    copy.write(rows)
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute("; ".join(f"ALTER TABLE {table} ENABLE TRIGGER USER" for table in installed))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush, "emit_post_migrate_signal", put_back)
+        yield
+
+
+def _rows_by_table() -> dict[str, bytes]:
+    rows = {}
+    with connection.cursor() as cursor:
+        for table in connection.introspection.django_table_names(only_existing=True, include_views=False):
+            cursor.execute(f"SELECT EXISTS (SELECT FROM {table})")
+            if cursor.fetchone()[0]:
+                with cursor.copy(f"COPY {table} TO STDOUT (FORMAT binary)") as copy:
+                    rows[table] = b"".join(copy)
+    return rows
 
 
 @pytest.fixture(autouse=True)
