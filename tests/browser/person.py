@@ -134,7 +134,7 @@ class Person:
         return context
 
     def _examine(self, page: Page, picture: str, how: str = "") -> None:
-        page.wait_for_load_state("networkidle")
+        page.wait_for_load_state("load")
         page.evaluate("document.fonts.ready")
         if picture and PICTURES:
             page.screenshot(path=Path(PICTURES) / f"{picture}{how}.png", animations="disabled", caret="hide")
