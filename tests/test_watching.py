@@ -216,16 +216,34 @@ def test_nobody_hides_behind_a_table_of_the_same_name(merchant: Merchant, strang
 
 
 def test_what_the_platform_accounts_for_is_told_once(
-    captured_payment: Callable[..., Payment], api_key: Any, operator: Actor, eur: Any
+    captured_payment: Callable[..., Payment], carry_out: Any, api_key: Any, operator: Actor, eur: Any
 ) -> None:
     payment = captured_payment(eur(50_00))
     refund_payment(payment=payment, amount=eur(5_00), reason="one came back", actor=operator)
+    carry_out()
     revoke_api_key(key=api_key.key, reason="leaked", actor=operator)
     set_gateway_status(gateway=payment.gateway, status="disabled", reason="too slow", actor=operator)
 
     assert told() == []
+    assert Payment.objects.get().refunded_minor == 5_00
     assert AuditEntry.objects.filter(object_id=payment.public_id, verb="payment.capture").count() == 1
     assert (Payment.objects.count(), Refund.objects.count(), ApiKey.objects.count()) == (1, 1, 1)
+
+
+def test_a_refund_accounts_for_its_own_payment_and_for_no_other(
+    captured_payment: Callable[..., Payment], operator: Actor, eur: Any
+) -> None:
+    payment, other = captured_payment(eur(50_00)), captured_payment(eur(50_00))
+    refund_payment(payment=payment, amount=eur(5_00), reason="one came back", actor=operator)
+    with transaction.atomic():
+        audit.record(actor=operator, verb="refund.succeed", obj=Refund.objects.get())
+        Payment.objects.filter(pk__in=[payment.pk, other.pk]).update(refunded_minor=5_00)
+        Payment.objects.filter(pk=payment.pk).update(capture_mode="manual")
+
+    assert {entry.object_id: entry.after for entry in told()} == {
+        other.public_id: {"refunded_minor": 5_00},
+        payment.public_id: {"capture_mode": "manual"},
+    }
 
 
 def test_the_platforms_own_notes_are_no_changes(

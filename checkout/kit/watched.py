@@ -15,10 +15,16 @@ _WHOSE_CODE = """(
     SELECT 'user:' || username FROM kit_user JOIN access_authenticator AS device ON device.user_id = kit_user.id
     WHERE device.id = it.authenticator_id
 )"""
+# A refund that was made is told of by the refund's own entry.
+_WHAT_WAS_REFUNDED = """CASE WHEN TG_OP = 'UPDATE' AND OLD.refunded_minor <> NEW.refunded_minor THEN (
+    SELECT object_id FROM kit_auditentry JOIN payments_refund AS refund ON object_id = public_id('rfd', refund.id)
+    WHERE transaction_id = audit_transaction() AND NOT told_by_database AND refund.payment_id = it.id LIMIT 1
+) END"""
 
 WATCHED = (
     Watched(
         "payments.Payment",
+        also=_WHAT_WAS_REFUNDED,
         only=(*_MONEY, "merchant_id", "authorized_minor", "captured_minor", "refunded_minor", "capture_mode"),
     ),
     Watched("payments.Refund", also="public_id('pay', it.payment_id)", only=(*_MONEY, "payment_id")),
