@@ -10,6 +10,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
@@ -18,7 +19,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from checkout.kit import audit
 from checkout.kit.admin import ReadOnlyAdmin, actor_of
 from checkout.kit.admin.verbs import DiscreetForm
-from checkout.kit.display import EMPTY, amount, badge, link, page_of, words
+from checkout.kit.display import EMPTY, amount, badge, link, page_of, page_of_public_id, words
 from checkout.kit.errors import Refusal
 from checkout.kit.modes import Mode
 from checkout.kit.money import Money
@@ -26,8 +27,9 @@ from checkout.kit.spreadsheets import safe
 from gateways.models import Gateway
 from gateways.settlements import LineKind
 from ledger.admin.filters import CurrencyFilter, FileFilter, MatchedFilter
-from ledger.models import BankLine, SettlementBatch, SettlementFile, SettlementLine
+from ledger.models import BankLine, ClearingItem, SettlementBatch, SettlementFile, SettlementLine
 from ledger.reconciliation.content import Content, opened
+from ledger.reconciliation.tracing import items_settled_by
 from ledger.services.files import receive_file
 from ledger.statuses import FileStatus
 
@@ -305,6 +307,7 @@ class SettlementLineAdmin(ReadOnlyAdmin):
         "line_number",
         "file_link",
         "state",
+        "settles",
     ]
     readonly_fields = fields
 
@@ -340,9 +343,23 @@ class SettlementLineAdmin(ReadOnlyAdmin):
             return EMPTY
         return badge("open", "warn") if line.match_id is None else badge("matched", "good")
 
+    @display(description="settles")
+    def settles(self, line: SettlementLine) -> SafeString | str:
+        """What we expected, and the payments that it came of."""
+        rows = [
+            (link(f"{words(item.kind)} {item.reference}", page_of(item)), _payment_of(item))
+            for item in items_settled_by(line)
+        ]
+        return format_html_join("", "<div>{} {}</div>", rows) or EMPTY
+
     @display(description="file")
     def file_link(self, line: SettlementLine) -> SafeString:
         return link(line.file.name, page_of(line.file))
+
+
+def _payment_of(item: ClearingItem) -> SafeString | str:
+    name = item.entry.payment_reference
+    return format_html("of {}", link(name, page_of_public_id(name))) if name else ""
 
 
 def days_in_words(file: SettlementFile) -> str:

@@ -3,15 +3,17 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
 from checkout.kit.admin import ReadOnlyAdmin
-from checkout.kit.display import amount, badge, code, link, page_of, words
+from checkout.kit.display import EMPTY, amount, badge, code, link, page_of, words
 from checkout.kit.money import Money
 from ledger.admin.filters import CurrencyFilter, MatchedFilter
-from ledger.models import ClearingItem
+from ledger.models import ClearingItem, SettlementBatch, SettlementLine
+from ledger.reconciliation.tracing import trace
 
 
 @admin.register(ClearingItem)
@@ -34,7 +36,7 @@ class ClearingItemAdmin(ReadOnlyAdmin):
     ordering = ["occurred_on", "entry"]
     fields = [
         *("entry_link", "occurred_on", "what", "gross", "fee", "net"),
-        *("gateway", "named", "gateway_reference", "state"),
+        *("gateway", "named", "gateway_reference", "state", "settled_by"),
     ]
     readonly_fields = fields
 
@@ -70,3 +72,24 @@ class ClearingItemAdmin(ReadOnlyAdmin):
     @display(description="entry")
     def entry_link(self, item: ClearingItem) -> SafeString:
         return link(item.entry, page_of(item.entry))
+
+    @display(description="settled by")
+    def settled_by(self, item: ClearingItem) -> SafeString | str:
+        """The lines that it was matched with, and how far their money has come."""
+        (traced,) = trace([item.entry])
+        told = format_html_join("", "<div>{}</div>", ((line_in_words(line),) for line in traced.lines))
+        return told + format_html_join("", "<div>{}</div>", ((payout_in_words(it),) for it in traced.payouts)) or EMPTY
+
+
+def line_in_words(line: SettlementLine) -> SafeString:
+    """A line of a file, as a link."""
+    return link(f"line {line.line_number} of {line.file.name}", page_of(line))
+
+
+def payout_in_words(payout: SettlementBatch) -> SafeString:
+    """A payout, as a link, and whether it has come."""
+    bank_line = payout.bank_line
+    came = (
+        link(f"at the bank on {bank_line.booked_on:%d %b %Y}", page_of(bank_line)) if bank_line else "not at the bank"
+    )
+    return format_html("{}, {}", link(f"payout {payout.reference}", page_of(payout)), came)

@@ -18,6 +18,7 @@ from gateways.models import GatewayCall, Notice
 from ledger import selectors as ledger_selectors
 from ledger.admin import account_name
 from ledger.models import JournalEntry, Posting
+from ledger.reconciliation.tracing import Traced, trace
 from merchants.models import WebhookDelivery, WebhookEvent
 from payments import selectors
 from payments.models import Attempt, Evidence, Payment, Refund
@@ -97,6 +98,16 @@ class Leg:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """One movement that the gateway settles: what we expect, what it paid and kept, and how far its money has come."""
+
+    traced: Traced
+    gross: Money
+    fee: Money
+    fee_charged: Money | None
+
+
+@dataclass(frozen=True)
 class Story:
     """A payment's page: what it shows beyond the payment's own columns."""
 
@@ -104,6 +115,7 @@ class Story:
     tried: list[Tried]
     refunds: list[tuple[Refund, Money]]
     legs: list[Leg]
+    settlement: list[Settled]
     debit: Money
     credit: Money
     is_moving: bool
@@ -117,7 +129,7 @@ class Story:
 
 
 def story_of(payment: Payment) -> Story:
-    """Everything about one payment; of what there may be without end, the newest. Ten queries."""
+    """Everything about one payment; of what there may be without end, the newest. At most 13 queries."""
     attempts = list(selectors.attempts_of(payment).defer("gateway__credentials").prefetch_related("evidence"))
     refunds = list(payment.refunds.order_by("id"))
     references = [attempt.reference for attempt in attempts]
@@ -145,6 +157,7 @@ def story_of(payment: Payment) -> Story:
         tried=[_tried(attempt) for attempt in attempts],
         refunds=[(refund, Money(refund.amount_minor, refund.currency)) for refund in refunds],
         legs=[leg for entry in entries for leg in _legs(entry)],
+        settlement=[_settled(traced) for traced in trace(entries)],
         debit=_sum(postings, payment.currency, 1),
         credit=_sum(postings, payment.currency, -1),
         is_moving=any(attempt.status in (AttemptStatus.CREATED, AttemptStatus.SENT) for attempt in attempts),
@@ -290,6 +303,17 @@ def _legs(entry: JournalEntry) -> Iterable[Leg]:
             debit=posting.amount if is_debit else None,
             credit=None if is_debit else -posting.amount,
         )
+
+
+def _settled(traced: Traced) -> Settled:
+    item = traced.item
+    charged = sum(line.fee_minor for line in traced.lines)
+    return Settled(
+        traced=traced,
+        gross=Money(item.gross_minor, item.currency),
+        fee=Money(item.fee_minor, item.currency),
+        fee_charged=Money(charged, item.currency) if traced.lines else None,
+    )
 
 
 def _tried(attempt: Attempt) -> Tried:

@@ -9,9 +9,13 @@ from django.test import Client
 from checkout.kit import clock
 from checkout.kit.actors import Actor
 from checkout.kit.approvals import APPROVAL
+from checkout.kit.display import page_of
 from checkout.kit.models import Approval, AuditEntry
 from checkout.kit.money import Money
 from gateways.models import Gateway, GatewayCall
+from ledger.models import ClearingItem, SettlementLine
+from ledger.services.discrepancies import match_by_hand
+from ledger.tests.settling import Settling, line
 from merchants.models import Merchant, WebhookDelivery, WebhookEndpoint, WebhookEvent
 from payments import services
 from payments.models import Attempt, Payment, Refund
@@ -89,6 +93,34 @@ def test_a_fallback_is_explained_candidate_by_candidate(
     assert "not sent" in said
     assert "Left out: already tried for this payment" in said
     assert "Attempt 2: authorize 50.00 EUR at South" in said
+
+
+def test_a_story_ends_with_the_line_of_a_file_that_paid_for_it(
+    desk: Client, captured_payment: PaymentMaker, carry_out: Callable[[], int], eur: Any, operator: Actor
+) -> None:
+    payment = captured_payment(eur(50_00))
+    services.refund_payment(payment=payment, amount=eur(20_00), reason="goods came back", actor=operator)
+    carry_out()
+    north = Gateway.objects.get(code="north")
+    item = ClearingItem.objects.get(entry__payment_reference=payment.public_id, kind="charge")
+    Settling(north, payment.merchant).settle(
+        line("charge", item.gateway_reference, "", item.gross_minor, item.fee_minor + 7, currency="EUR", ago=0),
+        line("fee", "fee_1", "", -25, currency="EUR", ago=0),
+    )
+    theirs = SettlementLine.objects.get(kind="charge")
+    assert "Settlement Movement" in (said := text_of(desk.get(page(payment))))
+    assert said.count("not in a file yet") == 2  # of the charge they say another fee
+
+    match_by_hand(line=theirs, item=item, reason="the fee is right", actor=operator, has_second_person=True)
+    answer = desk.get(page(payment))
+
+    said = text_of(answer)
+    charge = said[said.index("Settlement Movement") : said.index("refund at North")]
+    assert f"charge at North, {item.occurred_on:%d %b %Y}" in charge
+    assert "1.75 EUR 1.82 EUR" in charge
+    assert "batch-1 not at the bank yet" in charge
+    assert said.count("not in a file yet") == 1
+    assert f'href="{page_of(theirs)}"' in answer.content.decode()
 
 
 def test_the_number_of_queries_does_not_grow_with_the_story(
