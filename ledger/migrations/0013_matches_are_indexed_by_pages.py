@@ -8,7 +8,7 @@ from django.db import migrations
 
 def _by_pages(name: str) -> django.contrib.postgres.indexes.BrinIndex:
     return django.contrib.postgres.indexes.BrinIndex(
-        autosummarize=True, fields=["match"], name=name, pages_per_range=32
+        autosummarize=True, fields=["match"], name=name, opclasses=["int8_minmax_multi_ops"], pages_per_range=32
     )
 
 

@@ -20,6 +20,13 @@ from ledger.statuses import BATCH, DISCREPANCY, FILE, UNRESOLVED, BatchStatus, D
 _KINDS = [(kind.value, kind.value.replace("_", " ")) for kind in LineKind]
 
 
+def _by_pages(field: str, *, name: str) -> BrinIndex:
+    """An index of which pages hold which numbers, in a few ranges each: for rows that lie about in their order."""
+    return BrinIndex(
+        fields=[field], name=name, opclasses=["int8_minmax_multi_ops"], pages_per_range=32, autosummarize=True
+    )
+
+
 class SettlementFile(PublicModel):
     """A file that a gateway or the bank gave us, byte for byte. It is imported in full or refused in full.
 
@@ -218,7 +225,7 @@ class ClearingItem(models.Model):
             models.Index(fields=["gateway", "mode", "occurred_on"], condition=Q(match=None), name="item_open"),
             models.Index(fields=["reference"], name="item_by_reference"),
             BrinIndex(fields=["occurred_on"], autosummarize=True, name="item_by_day"),
-            BrinIndex(fields=["match"], autosummarize=True, pages_per_range=32, name="item_by_match"),
+            _by_pages("match", name="item_by_match"),
         ]
 
     def __str__(self) -> str:
@@ -257,7 +264,7 @@ class SettlementLine(models.Model):
         ]
         indexes = [
             models.Index(fields=["gateway", "mode", "occurred_on"], condition=Q(match=None), name="line_open"),
-            BrinIndex(fields=["match"], autosummarize=True, pages_per_range=32, name="line_by_match"),
+            _by_pages("match", name="line_by_match"),
         ]
 
     def __str__(self) -> str:
