@@ -106,10 +106,9 @@ def deed(entry: AuditEntry) -> str:
     return f"{words(table.partition('_')[2])}: {_DONE[done]}" if entry.told_by_database else words(entry.verb)
 
 
-def unaccounted(entry: AuditEntry) -> SafeString:
-    """What marks an entry that only the database told of; a person may have come with it, a reason did not."""
-    is_stranger = entry.actor.startswith("database:")
-    return badge("not through the platform" if is_stranger else "not accounted for", "warn")
+def unaccounted(entry: AuditEntry) -> str:
+    """What is wrong with a change that only the database told of; a person may have come with it, a reason did not."""
+    return "not through the platform" if entry.actor.startswith("database:") else "not accounted for"
 
 
 def moment(at: datetime | None) -> SafeString | str:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from django.db.models import Prefetch, QuerySet
 
-from checkout.kit.display import badge, duration, money, person, words
+from checkout.kit.display import badge, deed, differences, duration, money, person, unaccounted, words
 from checkout.kit.ids import first_id_at, moment_of
 from checkout.kit.models import AuditEntry, PublicModel
 from checkout.kit.money import Money
@@ -191,6 +191,8 @@ def _sums(payment: Payment) -> list[tuple[str, str]]:
 
 
 def _deed(entry: AuditEntry, payment: Payment) -> Moment:
+    if entry.told_by_database:
+        return _unaccounted(entry)
     icon, tone, title = _DEEDS.get(entry.verb, ("edit_note", "quiet", words(entry.verb).capitalize()))
     facts = [f"by {person(entry.actor)}"]
     if entry.verb == "payment.decline" and entry.after.get("decline_code"):
@@ -202,6 +204,15 @@ def _deed(entry: AuditEntry, payment: Payment) -> Moment:
     if entry.reason:
         facts.append(f"“{entry.reason}”")
     return _line(entry, "payment", icon, tone, title, ", ".join(facts))
+
+
+def _unaccounted(entry: AuditEntry) -> Moment:
+    """A change that no deed explains, with what it did to which column of a row that was there."""
+    facts = [f"by {person(entry.actor)}"]
+    if entry.before:
+        facts += [f"{name}: {was} → {becomes}" for name, was, becomes in differences(entry.before, entry.after)]
+    title = f"{deed(entry).capitalize()}, {unaccounted(entry)}"
+    return _line(entry, "payment", "gpp_maybe", "warn", title, ", ".join(facts))
 
 
 def _of_attempt(attempt: Attempt) -> Iterable[Moment]:

@@ -95,6 +95,18 @@ def test_a_fallback_is_explained_candidate_by_candidate(
     assert "Attempt 2: authorize 50.00 EUR at South" in said
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_change_that_nobody_accounted_for_stands_out(desk: Client, captured_payment: PaymentMaker, eur: Any) -> None:
+    payment = captured_payment(eur(50_00))
+    Payment.objects.filter(pk=payment.pk).update(captured_minor=49_00)
+
+    answer = desk.get(page(payment))
+
+    said = text_of(answer)
+    assert "Payment: changed, not through the platform by database checkout, captured minor: 5000 → 4900" in said
+    assert answer.context["story"].timeline[-1].tone == "warn"
+
+
 def test_a_story_ends_with_the_line_of_a_file_that_paid_for_it(
     desk: Client, captured_payment: PaymentMaker, carry_out: Callable[[], int], eur: Any, operator: Actor
 ) -> None:

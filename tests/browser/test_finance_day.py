@@ -31,6 +31,7 @@ def test_a_finance_day(a_day: Trade, sit_down: SitDown) -> None:
     fiona, frank = sit_down("fiona", "Finance"), sit_down("frank", "Finance")
 
     brings_the_files_in(fiona, a_day)
+    follows_a_payout_to_a_payment(fiona, a_day)
     looks_at_both_sides(fiona)
     explains_one_as_suggested(fiona)
     carries_what_is_missing(fiona)
@@ -75,6 +76,23 @@ def bring_in(fiona: Person, sender: str, path: Path) -> None:
     import_due(actor=WORKER)
     fiona.see("imported")  # the page looks again by itself
     assert SettlementFile.objects.get(name=path.name).status == "imported"
+
+
+def follows_a_payout_to_a_payment(fiona: Person, day: Trade) -> None:
+    """Over its file, a line of that, and what was expected; the payment says the same."""
+    fiona.row("Northgate").get_by_role("link").first.click()
+    fiona.click(day.settlement.name)
+    fiona.click("Look at its lines")
+    fiona.row("charge", "matched").get_by_role("link").first.click()
+    fiona.see("Settles", "charge att_")
+    main = fiona.page.locator("#main")
+    main.get_by_role("link", name="charge att_").click()
+    fiona.see("Settled by", "at the bank on")
+    fiona.page.go_back()
+    main.get_by_role("link", name="pay_").click()
+    fiona.page.get_by_role("heading", name="Settlement").scroll_into_view_if_needed()
+    fiona.see("Fee, charged", "at the bank on")
+    fiona.look("finance-settlement", phone=True)
 
 
 def looks_at_both_sides(fiona: Person) -> None:

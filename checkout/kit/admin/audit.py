@@ -15,6 +15,7 @@ from checkout.kit import clock, ids
 from checkout.kit.admin.lists import ReadOnlyAdmin
 from checkout.kit.display import (
     EMPTY,
+    badge,
     code,
     deed,
     link,
@@ -167,7 +168,7 @@ class AuditAdmin(ReadOnlyAdmin):
                 "title": deed(obj),
                 "rows": rows_of(obj),
                 "about": self.about(obj),
-                "badges": [unaccounted(obj)] if obj.told_by_database else [],
+                "badges": [badge(unaccounted(obj), "warn")] if obj.told_by_database else [],
                 "links": [(f"Everything about {obj.object_id}", list_of(AuditEntry, query))],
             }
         return super().render_change_form(request, context, add=add, obj=obj, **options)  # type: ignore[no-any-return]
@@ -179,7 +180,7 @@ class AuditAdmin(ReadOnlyAdmin):
     @display(description="what")
     def what(self, entry: AuditEntry) -> SafeString | str:
         if entry.told_by_database:
-            return format_html("{} {}", deed(entry), unaccounted(entry))
+            return format_html("{} {}", deed(entry), badge(unaccounted(entry), "warn"))
         return deed(entry)
 
     @display(description="about")
