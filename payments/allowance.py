@@ -1,20 +1,17 @@
 """How much may one person give back alone? So much at once, and not by dividing it: so much within a day as well.
 
-The limits are those of the person's roles; whoever has several has the largest. They are written in units of the
-payment's own currency and never converted: there is no exchange rate to be right or wrong about. The day is one for
-all currencies: a third of it used in one leaves two thirds of it in any other.
+The limits are those of the person's roles; whoever has several has the largest. The day is one for all currencies
+(`checkout.kit.limits`).
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
-from fractions import Fraction
-from math import ceil
 
 from django.db import connection
 from django.db.models import Sum
 
 from checkout.kit import clock
+from checkout.kit.limits import limit_in, together_in
 from checkout.kit.models import User
 from checkout.kit.money import Money
 from checkout.settings import policy
@@ -58,9 +55,8 @@ def allowance_of(person: User, *, currency: str, mode: str) -> Allowance:
     decided = Refund.objects.filter(alone=person, created_at__gt=since, payment__mode=mode)
     decided = decided.exclude(status=RefundStatus.FAILED)
     sums = decided.order_by().values_list("currency").annotate(sum=Sum("amount_minor"))
-    units = sum((Fraction(used, _units(1, other).amount_minor) for other, used in sums), Fraction(0))
-    used = Money(ceil(units * _units(1, currency).amount_minor), currency)
-    return Allowance(_units(at_once, currency), _units(within_a_day, currency), used)
+    used = together_in(currency, (Money(minor, other) for other, minor in sums))
+    return Allowance(limit_in(currency, at_once), limit_in(currency, within_a_day), used)
 
 
 def lock_allowance(person: User) -> None:
@@ -75,7 +71,3 @@ def _limits(person: User) -> tuple[int, int]:
         roles.add(_ADMINISTRATOR)
     limits = [policy.REFUND_LIMITS[role] for role in roles if role in policy.REFUND_LIMITS]
     return max((at_once for at_once, _ in limits), default=0), max((day for _, day in limits), default=0)
-
-
-def _units(limit: int, currency: str) -> Money:
-    return Money.of_decimal(Decimal(limit * policy.REFUND_LIMIT_MULTIPLES.get(currency, 1)), currency)

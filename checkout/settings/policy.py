@@ -65,19 +65,20 @@ METRICS_DAY_CACHE_SECONDS = 60.0  # of those over a whole day
 # --- Approvals, and what needs none ---------------------------------------------------------------------------------
 APPROVAL_EXPIRY_SECONDS = 24 * 3600  # what nobody decided within a day must be asked for again
 CHECKER_INDEPENDENCE_SECONDS = 30 * 86_400  # whoever lets somebody in could be both; by then somebody knows the new one
+# How many units of a currency count as one of a limit's, where one buys next to nothing. Round numbers and no
+# exchange rates: what is not named here counts as itself.
+LIMIT_MULTIPLES = {
+    **dict.fromkeys(("ALL", "AMD", "ARS", "HUF", "INR", "ISK", "JPY", "KES", "RSD", "RUB"), 100),
+    **dict.fromkeys(("CLP", "COP", "KRW", "NGN", "XAF", "XOF"), 500),
+    **dict.fromkeys(("IDR", "PYG", "UGX", "VND"), 10_000),
+}
+
 # What one person may give back alone, by role: at once and within 24 hours, in units of the payment's currency. A
 # mistake or a theft of this size hurts and does not ruin; most refunds are of one order and need nobody else.
 REFUND_LIMITS = {
     "Operations": (500, 2_000),
     "Finance": (2_000, 10_000),
     "Administrator": (5_000, 20_000),  # superusers too: nobody moves any amount alone
-}
-# How many units of a currency count as one of the limits above, where one buys next to nothing. Round numbers and no
-# exchange rates: what is not named here counts as itself.
-REFUND_LIMIT_MULTIPLES = {
-    **dict.fromkeys(("ALL", "AMD", "ARS", "HUF", "INR", "ISK", "JPY", "KES", "RSD", "RUB"), 100),
-    **dict.fromkeys(("CLP", "COP", "KRW", "NGN", "XAF", "XOF"), 500),
-    **dict.fromkeys(("IDR", "PYG", "UGX", "VND"), 10_000),
 }
 
 # --- Webhooks to merchants ----------------------------------------------------------------------------------------
@@ -142,8 +143,7 @@ TOLERANCE_MINOR = 1  # a difference of rounding, in minor units of gross, fee an
 DATE_SLACK_DAYS = 2  # a gateway's day may begin and end elsewhere, and it may book a day late
 TIMING_DAYS = 3  # after which what a gateway's files should have named by now is missing there
 BANK_CREDIT_DAYS = 5  # a payout takes up to two banking days, and a weekend may lie between
-RESOLUTION_LIMIT_MINOR = 100_00  # what one person alone may post to explain differences, in minor units
-RESOLUTION_DAY_LIMIT_MINOR = 1_000_00  # the same within a day, per currency: nobody divides what needs two
+RESOLUTION_LIMITS = (100, 1_000)  # what one person alone may post to explain differences: at once, and within a day
 RESOLUTION_COUNT = 5_000  # differences resolved at once
 CHARGEBACK_FEE_RECHARGED = True  # what the gateway charges for a dispute, its merchant bears
 

@@ -6,6 +6,7 @@ be posted to the gateway's receivable. A payout has no line or item: what differ
 
 from dataclasses import dataclass, field
 
+from checkout.kit.limits import limit_in
 from checkout.kit.money import Money
 from checkout.settings import policy
 from gateways.settlements import LineKind
@@ -78,7 +79,8 @@ def suggest(discrepancy: Discrepancy) -> Discrepancy.Resolution | None:
             return Resolution.CHARGEBACK
     if found := _LIKELY.get(Kind(discrepancy.kind)):
         return found
-    is_small = abs(discrepancy.difference_minor) <= policy.RESOLUTION_LIMIT_MINOR
+    small = limit_in(discrepancy.currency, policy.RESOLUTION_LIMITS[0])
+    is_small = abs(discrepancy.difference_minor) <= small.amount_minor
     is_estimate = discrepancy.kind in (Kind.AMOUNT_DIFFERS, Kind.BATCH_TOTAL_DIFFERS, Kind.BANK_AMOUNT_DIFFERS)
     return Resolution.WRITE_OFF if is_estimate and is_small else Resolution.PARK_IN_SUSPENSE
 

@@ -8,6 +8,7 @@ from django.db.models import Sum
 
 from checkout.kit import clock
 from checkout.kit.actors import Actor
+from checkout.kit.limits import limit_in, together_in
 from checkout.kit.money import Money
 from checkout.settings import policy
 from ledger.models import Discrepancy
@@ -21,17 +22,19 @@ def require_one_person_may(values: Mapping[str, int], *, mode: str, actor: Actor
 
     Until the end of this transaction the same person decides nothing else alone, so that no two deeds miss each other.
     """
-    for currency, value in values.items():
-        _require(value, currency, policy.RESOLUTION_LIMIT_MINOR, "at once")
+    amounts = [Money(value, currency) for currency, value in values.items() if value]
+    at_once, within_a_day = policy.RESOLUTION_LIMITS
+    for amount in amounts:
+        _require(amount, limit_in(amount.currency, at_once), "at once")
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"decides alone {actor}"])
     recent = Discrepancy.objects.filter(
         ended_by=str(actor), ended_at__gt=clock.now() - _DAY, mode=mode, alone_minor__gt=0
     )
-    before = dict(recent.order_by().values_list("currency").annotate(Sum("alone_minor")))
-    for currency, value in values.items():
-        if value:
-            _require(value + int(before.get(currency, 0)), currency, policy.RESOLUTION_DAY_LIMIT_MINOR, "within a day")
+    sums = recent.order_by().values_list("currency").annotate(Sum("alone_minor"))
+    before = [Money(int(value), currency) for currency, value in sums]
+    for currency in {amount.currency for amount in amounts}:
+        _require(together_in(currency, [*before, *amounts]), limit_in(currency, within_a_day), "within a day")
 
 
 def require_not_too_many(count: int) -> None:
@@ -40,6 +43,6 @@ def require_not_too_many(count: int) -> None:
         raise TooManyAtOnce(count=count, limit=policy.RESOLUTION_COUNT)
 
 
-def _require(value: int, currency: str, limit: int, when: str) -> None:
-    if value > limit:
-        raise SecondPersonNeeded(amount=Money(value, currency), limit=Money(limit, currency), when=when)
+def _require(amount: Money, limit: Money, when: str) -> None:
+    if amount > limit:
+        raise SecondPersonNeeded(amount=amount, limit=limit, when=when)

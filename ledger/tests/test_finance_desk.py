@@ -108,7 +108,7 @@ def test_another_fee_is_shown_on_both_sides_explained_and_booked(item: ClearingI
 
 
 def test_more_than_one_person_may_book_waits_for_another(item: ClearingItem, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy, "RESOLUTION_LIMIT_MINOR", 10)
+    monkeypatch.setattr(policy, "RESOLUTION_LIMITS", (0, 1_000))
     browser = at_desk("Finance")
     bring_in(browser, item, file_of(item, fee_minor=item.fee_minor + 11))
     discrepancy = Discrepancy.objects.get()

@@ -76,7 +76,7 @@ def test_what_nobody_compared_is_not_matched_by_hand(settling):
 
 @pytest.mark.django_db
 def test_what_needs_two_is_not_divided_over_a_day(settling, monkeypatch):
-    monkeypatch.setattr(policy, "RESOLUTION_DAY_LIMIT_MINOR", 250_00)
+    monkeypatch.setattr(policy, "RESOLUTION_LIMITS", (100, 250))
     first, second, third, small = unknown(settling, 100_00, 100_00, 60_00, 50_00)
     park(first)
     item = settling.charge("b", 200_00, 0, ago=9)
@@ -90,8 +90,23 @@ def test_what_needs_two_is_not_divided_over_a_day(settling, monkeypatch):
 
 
 @pytest.mark.django_db
+def test_nor_over_currencies(settling, acme, monkeypatch):
+    monkeypatch.setattr(policy, "RESOLUTION_LIMITS", (100, 150))
+    acme.currencies = ["USD", "EUR"]
+    acme.save()
+    settling.settle(
+        line("charge", "x", "", 90_00, 0), line("charge", "y", "", 70_00, 0, currency="EUR", batch="batch-2")
+    )
+    dollars, euros = (Discrepancy.objects.get(currency=currency) for currency in ("USD", "EUR"))
+    park(dollars)
+    with pytest.raises(SecondPersonNeeded, match="160.00 EUR within a day, more than the 150.00 EUR"):
+        park(euros)
+    park(euros, PETER)
+
+
+@pytest.mark.django_db
 def test_what_two_agreed_to_or_is_a_day_old_leaves_one_person_their_limit(settling, monkeypatch):
-    monkeypatch.setattr(policy, "RESOLUTION_DAY_LIMIT_MINOR", 100_00)
+    monkeypatch.setattr(policy, "RESOLUTION_LIMITS", (100, 100))
     first, second, third = unknown(settling, 100_00, 100_00, 100_00)
     park(first, has_second_person=True)
     park(second)
@@ -103,7 +118,7 @@ def test_what_two_agreed_to_or_is_a_day_old_leaves_one_person_their_limit(settli
 
 @pytest.mark.django_db(transaction=True)
 def test_two_deeds_of_one_person_at_once_see_each_other(settling, monkeypatch):
-    monkeypatch.setattr(policy, "RESOLUTION_DAY_LIMIT_MINOR", 100_00)
+    monkeypatch.setattr(policy, "RESOLUTION_LIMITS", (100, 100))
     start = Barrier(2)
 
     def one(discrepancy: Discrepancy) -> str:

@@ -193,7 +193,7 @@ def test_every_role_that_refunds_has_a_limit_and_no_limit_is_of_a_role_that_is_n
 
     assert set(refunds) == set(policy.REFUND_LIMITS)
     assert all(0 < at_once <= day for at_once, day in policy.REFUND_LIMITS.values())
-    assert set(policy.REFUND_LIMIT_MULTIPLES) <= set(CURRENCY_DECIMALS)
+    assert set(policy.LIMIT_MULTIPLES) <= set(CURRENCY_DECIMALS)
 
 
 def test_merchants_are_not_limited(captured_payment: Pay, eur: Any) -> None:
