@@ -7,8 +7,10 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from django.db import transaction
 
+from checkout.kit import audit
 from checkout.kit.actors import Actor
 from checkout.kit.ids import uuid7
+from checkout.kit.models import AuditEntry
 from checkout.kit.modes import Mode
 from checkout.kit.money import CURRENCY_DECIMALS, Money
 from gateways.models import Gateway
@@ -201,6 +203,7 @@ class Market:
             payments.append(payment)
         with transaction.atomic():
             Refund.objects.bulk_create(refunds)
+            AuditEntry.objects.bulk_create(_given_back(refund) for refund in refunds)
             Attempt.objects.bulk_create(attempts)
             Payment.objects.bulk_update(payments, ["refunded_minor", "attempt_count"])
             ledger.record_entries(drafts)
@@ -255,8 +258,20 @@ class Market:
 @transaction.atomic
 def _write(payments: Sequence[Payment], attempts: Iterable[Attempt], drafts: Sequence[JournalDraft]) -> None:
     Payment.objects.bulk_create(payments)
+    AuditEntry.objects.bulk_create(_ended(payment) for payment in payments)
     Attempt.objects.bulk_create(attempts)
     ledger.record_entries(drafts)
+
+
+def _ended(payment: Payment) -> AuditEntry:
+    after = {"status": payment.status, "amount_captured": payment.captured_minor, "decline_code": payment.decline_code}
+    verb = "payment.capture" if payment.status == Status.CAPTURED else "payment.decline"
+    return audit.entry_of(actor=ACTOR, verb=verb, obj=payment, after=after)
+
+
+def _given_back(refund: Refund) -> AuditEntry:
+    after = {"status": refund.status, "amount": refund.amount_minor, "currency": refund.currency}
+    return audit.entry_of(actor=ACTOR, verb="refund.succeed", obj=refund, after=after)
 
 
 def _gateway(code: str, name: str, adapter: str, form: str) -> Gateway:
