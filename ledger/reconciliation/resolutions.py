@@ -73,6 +73,8 @@ def suggest(discrepancy: Discrepancy) -> Discrepancy.Resolution | None:
     if discrepancy.kind in _WAIT or batch is not None and batch.status == BatchStatus.ANNOUNCED:
         return None
     if line is not None and discrepancy.kind == Kind.MISSING_IN_LEDGER:
+        if not line.gross_minor:
+            return Resolution.FEE_TRUE_UP
         if line.kind == LineKind.REFUND:
             return Resolution.ADOPT_REFUND
         if line.kind in (LineKind.CHARGEBACK, LineKind.CHARGEBACK_REVERSED):
@@ -126,7 +128,9 @@ def posting(closing: Closing, resolution: str, fact: GatewayFact) -> list[Journa
         return [recipes.line_parked(amount=difference, **fact)]
     line, item = closing.line, closing.item
     is_fee = line is not None and (
-        line.gross_minor == item.gross_minor if item else line.kind in (LineKind.UNMAPPED, LineKind.ADJUSTMENT)
+        line.gross_minor == (item.gross_minor if item else 0)
+        or item is None
+        and line.kind in (LineKind.UNMAPPED, LineKind.ADJUSTMENT)
     )
     if not is_fee:
         raise ResolutionNotPossible("what differs is no fee")

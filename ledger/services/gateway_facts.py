@@ -23,10 +23,13 @@ _CHARGEBACK_KINDS = (JournalEntry.Kind.CHARGEBACK_OPENED, JournalEntry.Kind.CHAR
 def post_chargeback(discrepancy: Discrepancy) -> JournalEntry:
     """Post what a line says of a dispute about one of our charges; returns the entry of the amount itself.
 
-    Refuses: ResolutionNotPossible, if the line names no charge of ours, or no dispute that was opened here.
+    Refuses: ResolutionNotPossible, if the line moves nothing but a fee, names no charge of ours, or no dispute that was
+    opened here.
     """
     line = discrepancy.line
     assert line is not None
+    if not line.gross_minor:
+        raise ResolutionNotPossible("the line takes nothing back and gives nothing back: it is only a fee")
     charge = selectors.item_of(line, kind=LineKind.CHARGE)
     if charge is None or charge.entry.merchant_id is None:
         raise ResolutionNotPossible("the line names no charge of a merchant of ours")

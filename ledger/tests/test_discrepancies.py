@@ -1,7 +1,7 @@
 """What people do about differences is posted exactly, closes both sides, and is theirs by name."""
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from checkout.kit.approvals import AlreadyRequested, ApprovalChanged, MakerCannotCheck
 from checkout.kit.models import AuditEntry
@@ -195,6 +195,20 @@ def test_a_chargeback_of_a_charge_that_is_not_ours_is_no_chargeback(settling, na
     settling.settle(line("chargeback", *names, -100_00))
     with pytest.raises(ResolutionNotPossible, match="names no charge"):
         act(settling.the("missing_in_ledger"), Resolution.CHARGEBACK)
+
+
+@pytest.mark.parametrize(("kind", "fee"), [("chargeback", 15_00), ("chargeback_reversed", -15_00)])
+def test_a_line_of_a_dispute_that_is_only_its_fee_is_booked_as_a_fee(settling, kind, fee):
+    settling.charge("a")
+    settling.settle(line("charge", "ch_a", "att_a", 100_00, 3_20), line(kind, "cb_a", "att_a", 0, fee))
+    told = settling.the("missing_in_ledger")
+    assert suggest(told) == Resolution.FEE_TRUE_UP
+    with pytest.raises(ResolutionNotPossible, match="only a fee"):
+        act(told, Resolution.CHARGEBACK)
+    act(told, Resolution.FEE_TRUE_UP)
+    connection.check_constraints()
+    assert stands(settling, chart.gateway_fee) == 3_20 + fee
+    assert (settling.control(), settling.told(), stands(settling, chart.gateway_receivable)) == (0, {}, 0)
 
 
 def test_a_dispute_that_was_never_opened_cannot_be_won(settling):
