@@ -4,10 +4,11 @@ Pure: given batches and bank lines that are open, it says which belong together.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from checkout.settings import policy
 from ledger.models import BankLine, SettlementBatch
@@ -46,25 +47,46 @@ def expected_minor(batch: SettlementBatch) -> int:
 
 def pair_payouts(lines: Sequence[BankLine], batches: Sequence[SettlementBatch]) -> list[Credited]:
     """What belongs together. A line or batch is in at most one of them, but where several are named and do not tie."""
-    found: list[Credited] = []
     by_reference = _by_reference(batches)
     pattern = _pattern(by_reference)
-    silent, taken = [], set()
-    for line in lines:
-        named = [batch for batch in _named(line, pattern, by_reference) if batch.pk not in taken]
-        credited = _told(line, named)
-        if credited is None:
-            silent.append(line)
-            continue
-        found.append(credited)
-        if credited.ties or len(credited.batches) == 1:
-            taken |= {batch.pk for batch in credited.batches}
-    left = [batch for batch in batches if batch.pk not in taken]
-    alone = _unique(silent, [(batch,) for batch in left])
+    naming = {line: named for line in lines if (named := _named(line, pattern, by_reference))}
+    by_name = _by_name(naming)
+    taken = {batch.pk for credited in by_name if _is_sure(credited) for batch in credited.batches}
+    silent = _without(lines, by_name)
+    alone = _by_day(silent, [(batch,) for batch in batches if batch.pk not in taken], naming)
     taken |= {batch.pk for credited in alone for batch in credited.batches}
-    silent = [line for line in silent if line not in [credited.line for credited in alone]]
-    together = _unique(silent, _same_day([batch for batch in left if batch.pk not in taken]))
-    return found + alone + together
+    days = _same_day(batch for batch in batches if batch.pk not in taken)
+    return by_name + alone + _by_day(_without(silent, alone), days, naming)
+
+
+def _by_name(naming: dict[BankLine, list[SettlementBatch]]) -> list[Credited]:
+    """What lines say that they pay. Charges and interest may name a payout too: the lines that tie come first, then
+    those nearest in amount.
+    """
+    found: dict[BankLine, Credited] = {}
+    taken: set[UUID] = set()
+    nearest_first = sorted(naming, key=lambda line: abs(line.amount_minor - sum(map(expected_minor, naming[line]))))
+    for must_tie in (True, False):
+        for line in nearest_first:
+            if line in found:
+                continue
+            credited = _told(line, [batch for batch in naming[line] if batch.pk not in taken])
+            if credited is None or must_tie and not credited.ties:
+                continue
+            found[line] = credited
+            if _is_sure(credited):
+                taken |= {batch.pk for batch in credited.batches}
+    return list(found.values())
+
+
+def _is_sure(credited: Credited) -> bool:
+    """Whether it is those batches' credit: one that names several and is not their sum may yet be of others."""
+    return credited.ties or len(credited.batches) == 1
+
+
+def _without(lines: Iterable[BankLine], found: Iterable[Credited]) -> list[BankLine]:
+    placed = {credited.line for credited in found}
+    return [line for line in lines if line not in placed]
 
 
 def _by_reference(batches: Iterable[SettlementBatch]) -> dict[str, list[SettlementBatch]]:
@@ -92,12 +114,19 @@ def _said(line: BankLine) -> str:
 
 
 def _told(line: BankLine, named: list[SettlementBatch]) -> Credited | None:
-    """What a line says that it pays; None if it names nothing, or only what may mean something else."""
+    """What a line says that it pays; None if it names nothing, or only what may mean something else.
+
+    Also None where the money went the other way.
+    """
     distinctive = _distinctive(line, named)
-    for batches in (named, distinctive, *([batch] for batch in named)):
+    for batches in (named, distinctive):
         if batches and Credited(line, tuple(batches)).ties:
             return Credited(line, tuple(batches))
-    return Credited(line, tuple(distinctive)) if distinctive else None
+    for batch in named:
+        if Credited(line, (batch,)).ties:
+            return Credited(line, (batch,))
+    differing = Credited(line, tuple(distinctive))
+    return differing if line.amount_minor * differing.expected_minor > 0 else None
 
 
 def _distinctive(line: BankLine, named: list[SettlementBatch]) -> list[SettlementBatch]:
@@ -129,20 +158,33 @@ def _same_day(batches: Iterable[SettlementBatch]) -> list[tuple[SettlementBatch,
     return [tuple(day) for day in days.values() if len(day) > 1]
 
 
-def _unique(lines: Sequence[BankLine], payouts: Sequence[tuple[SettlementBatch, ...]]) -> list[Credited]:
+def _by_day(
+    lines: Iterable[BankLine],
+    payouts: Iterable[tuple[SettlementBatch, ...]],
+    naming: dict[BankLine, list[SettlementBatch]],
+) -> list[Credited]:
     """Lines and payouts of one amount and about one day, where neither could be another."""
-    options = [Credited(line, payout) for line in lines for payout in payouts if _is_near(line, payout)]
-    return [
-        option
-        for option in options
-        if sum(other.line is option.line for other in options) == 1
-        and sum(other.batches is option.batches for other in options) == 1
+    by_amount: dict[tuple[str, int], list[BankLine]] = defaultdict(list)
+    for line in lines:
+        by_amount[line.currency, line.amount_minor].append(line)
+    options = [
+        Credited(line, payout)
+        for payout in payouts
+        for minor in {sum(batch.net_minor for batch in payout), sum(map(expected_minor, payout))}
+        for line in by_amount.get((payout[0].currency, minor), ())
+        if _is_near(line, payout) and not _means_another(line, payout, naming.get(line, []))
     ]
+    per_line = Counter(option.line for option in options)
+    per_payout = Counter(option.batches for option in options)
+    return [option for option in options if per_line[option.line] == per_payout[option.batches] == 1]
+
+
+def _means_another(line: BankLine, payout: tuple[SettlementBatch, ...], named: list[SettlementBatch]) -> bool:
+    distinctive = _distinctive(line, named)
+    return bool(distinctive) and not set(payout) <= set(distinctive)
 
 
 def _is_near(line: BankLine, payout: tuple[SettlementBatch, ...]) -> bool:
     first = payout[0]
-    if line.currency != first.currency or not Credited(line, payout).ties:
-        return False
     earliest = first.paid_on - timedelta(days=policy.DATE_SLACK_DAYS)
     return earliest <= line.booked_on <= first.paid_on + timedelta(days=policy.BANK_CREDIT_DAYS)

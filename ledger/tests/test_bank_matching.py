@@ -142,6 +142,70 @@ def test_another_amount_is_posted_as_it_came_and_told(settling, paid, booked):
     assert told() == []
 
 
+@pytest.mark.parametrize("texts", [["{} PAYOUT-77", "PAYOUT-77 ACME"], ["PAYOUT-77 ACME", "{} PAYOUT-77"]])
+@pytest.mark.parametrize(("other", "what"), [(-1_50, "charges for incoming"), (5, "interest"), (0, "advice of")])
+def test_the_credit_of_a_payout_is_the_one_of_its_amount_whatever_else_names_it(
+    settling, paid, booked, texts, other, what
+):
+    batch = paid(96_80, "payout-77")
+    for text in texts:
+        booked(other if "{}" in text else 96_80, text.format(what))
+    assert look() == type(look())(1, 0, 0)
+    batch.refresh_from_db()
+    assert (batch.bank_line.amount_minor, told(), stands(settling)) == (96_80, [], (0, 96_80))
+
+
+def test_where_no_booking_ties_the_nearest_in_amount_is_the_credit(settling, paid, booked):
+    paid(96_80, "payout-77")
+    booked(5, "interest PAYOUT-77")
+    booked(95_00, "PAYOUT-77 ACME")
+    look()
+    assert (told(), stands(settling)) == ([("bank_amount_differs", -1_80)], (1_80, 95_00))
+
+
+@pytest.mark.parametrize(
+    ("texts", "amount"),
+    [(["payout-77"], -1_50), (["payout-77"], -96_80), (["payout-77"], 0), (["payout-77", "payout-78"], -3_00)],
+)
+def test_a_booking_of_the_other_sign_is_never_the_credit_of_a_payout(settling, paid, booked, texts, amount):
+    for reference in texts:
+        paid(96_80, reference)
+    booked(amount, f"charges for {' '.join(texts)}")
+    assert look() == type(look())(0, 0, 0)
+    assert (told(), stands(settling)) == ([], (96_80 * len(texts), 0))
+
+
+def test_a_credit_may_be_of_payouts_of_either_sign(settling, paid, booked):
+    paid(96_80, "payout-77")
+    settling.given_back("b", 40_00)
+    settling.settle(line("refund", "re_b", "", -40_00, batch="payout-78"))
+    booked(56_80, "payout-77 payout-78")
+    look()
+    assert (stands(settling), told()) == ((0, 56_80), [])
+
+
+def test_a_booking_that_lost_what_it_ties_with_takes_no_other_from_its_own_credit(settling, paid, booked):
+    paid(10_00, "payout-1")
+    paid(20_00, "payout-2")
+    credits = [booked(10_00, "payout-1"), booked(10_00, "payout-1 payout-2"), booked(20_00, "payout-2")]
+    look()
+    assert [[batch.reference for batch in credit.batches.all()] for credit in credits] == [
+        ["payout-1"],
+        [],
+        ["payout-2"],
+    ]
+    assert told() == []
+
+
+def test_a_booking_that_names_a_payout_is_no_other_of_its_amount(paid, booked):
+    first, second = paid(50_00, "payout-1"), paid(50_00, "payout-2")
+    credits = [booked(50_00, "payout-1") for _ in range(2)]
+    look()
+    assert [list(credit.batches.all()) for credit in credits] == [[first], []]
+    second.refresh_from_db()
+    assert second.status == "announced"
+
+
 def test_a_payout_is_missing_once_it_should_be_there_and_found_when_it_comes(settling, paid, booked):
     paid(96_80, "payout-77", ago=policy.BANK_CREDIT_DAYS)
     assert (look().missing, told()) == (0, [])
