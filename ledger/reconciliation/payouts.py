@@ -105,8 +105,13 @@ def _pattern(references: Iterable[str]) -> re.Pattern[str]:
 def _named(
     line: BankLine, pattern: re.Pattern[str], by_reference: dict[str, list[SettlementBatch]]
 ) -> list[SettlementBatch]:
-    words = dict.fromkeys(pattern.findall(_said(line)))
-    return [batch for word in words for batch in by_reference[word] if batch.currency == line.currency]
+    """The batches whose references are in the text; of those that share one, the named gateway's."""
+    said = _said(line)
+    named: list[SettlementBatch] = []
+    for word in dict.fromkeys(pattern.findall(said)):
+        alike = [batch for batch in by_reference[word] if batch.currency == line.currency]
+        named += [batch for batch in alike if len(alike) > 1 and _is_by_named_gateway(batch, said)] or alike
+    return named
 
 
 def _said(line: BankLine) -> str:
@@ -116,38 +121,32 @@ def _said(line: BankLine) -> str:
 def _told(line: BankLine, named: list[SettlementBatch]) -> Credited | None:
     """What a line says that it pays; None if it names nothing, or only what may mean something else.
 
-    Also None where the money went the other way.
+    Also None where several of the named are of its amount, each alone, or where the money went the other way.
     """
     distinctive = _distinctive(line, named)
     for batches in (named, distinctive):
         if batches and Credited(line, tuple(batches)).ties:
             return Credited(line, tuple(batches))
-    for batch in named:
-        if Credited(line, (batch,)).ties:
-            return Credited(line, (batch,))
+    tying = [credited for batch in named if (credited := Credited(line, (batch,))).ties]
+    if tying:
+        return tying[0] if len(tying) == 1 else None
     differing = Credited(line, tuple(distinctive))
     return differing if line.amount_minor * differing.expected_minor > 0 else None
 
 
 def _distinctive(line: BankLine, named: list[SettlementBatch]) -> list[SettlementBatch]:
-    """Those whose reference in the text can mean nothing else.
-
-    A running number needs the word for it; where several gateways count alike, the one that is named is meant.
-    """
+    """Those whose reference in the text can mean nothing else: a running number needs the word for it."""
     said = _said(line)
-    sure = [batch for batch in named if len(batch.reference) >= _SHORTEST_DISTINCTIVE]
-    numbered = [
+    return [
         batch
         for batch in named
-        if batch not in sure
-        and re.search(rf"\bbatch\W{{0,3}}(?:no\W{{1,2}})?{re.escape(batch.reference.casefold())}(?![0-9a-z])", said)
+        if len(batch.reference) >= _SHORTEST_DISTINCTIVE
+        or re.search(rf"\bbatch\W{{0,3}}(?:no\W{{1,2}})?{re.escape(batch.reference.casefold())}(?![0-9a-z])", said)
     ]
-    by_name = [batch for batch in numbered if _is_named(batch, said)]
-    return sure + (by_name or numbered)
 
 
-def _is_named(batch: SettlementBatch, said: str) -> bool:
-    return any(name.casefold() in said for name in (batch.gateway.code, batch.gateway.name))
+def _is_by_named_gateway(batch: SettlementBatch, said: str) -> bool:
+    return bool(_pattern(name.casefold() for name in (batch.gateway.code, batch.gateway.name)).search(said))
 
 
 def _same_day(batches: Iterable[SettlementBatch]) -> list[tuple[SettlementBatch, ...]]:

@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from checkout.settings import policy
+from gateways.models import Gateway
 from ledger import chart
 from ledger.models import BankLine, Discrepancy, JournalEntry, SettlementBatch, SettlementFile
 from ledger.reconciliation.refusals import LineCannotBeMatched
@@ -195,6 +196,81 @@ def test_a_booking_that_lost_what_it_ties_with_takes_no_other_from_its_own_credi
         ["payout-2"],
     ]
     assert told() == []
+
+
+@pytest.fixture
+def alike(settling, acme, ana):
+    """Two gateways have a payout of one reference, of as much as is said of each."""
+
+    def alike(reference: str, acmes: int, globexes: int, *, globex_ago: int = 1) -> None:
+        globex = Gateway.objects.create(
+            code="globex", name="Globex Pay", adapter="acme", mode="test", data_format="json",
+            base_url="http://127.0.0.1:1", currencies=["USD"],
+        )  # fmt: skip
+        for count, (owed, net, ago) in enumerate(((settling, acmes, 1), (Settling(globex, ana), globexes, globex_ago))):
+            owed.given_up(f"{count}", net, ago=ago)
+            owed.settle(line("charge", f"ch_{count}", "", net, ago=ago, batch=reference))
+
+    return alike
+
+
+def paid_by(credit: BankLine) -> list[str]:
+    return [batch.gateway.code for batch in credit.batches.all()]
+
+
+@pytest.mark.parametrize("reference", ["20261120", "1001"])
+@pytest.mark.parametrize(
+    ("text", "gateways"),
+    [
+        ("GLOBEX BATCH {}", ["globex"]),
+        ("batch {} of Globex Pay", ["globex"]),
+        ("ACME/BATCH {}", ["acme"]),
+        ("BATCH {}", []),
+        ("ACMES BATCH {}", []),
+    ],
+)
+def test_of_payouts_of_one_reference_that_of_the_gateway_that_is_named_is_meant(
+    alike, booked, reference, text, gateways
+):
+    alike(reference, 50_00, 50_00)
+    credit = booked(50_00, text.format(reference))
+    look()
+    assert (paid_by(credit), told()) == (gateways, [])
+
+
+def test_the_payout_of_a_gateway_that_is_named_is_meant_whatever_the_amount(alike, booked):
+    alike("20261120", 50_00, 70_00)
+    credit = booked(50_00, "GLOBEX PAYOUT 20261120")
+    look()
+    assert (paid_by(credit), told()) == (["globex"], [("bank_amount_differs", -20_00)])
+
+
+def test_what_is_named_alike_is_told_apart_by_amount(alike, booked):
+    alike("20261120", 50_00, 70_00)
+    credit = booked(70_00, "PAYOUT 20261120")
+    look()
+    assert (paid_by(credit), told()) == (["globex"], [])
+
+
+def test_what_is_named_alike_is_told_apart_by_its_day(alike, booked):
+    alike("20261120", 50_00, 50_00, globex_ago=60)
+    credit = booked(50_00, "PAYOUT 20261120")
+    look()
+    assert paid_by(credit) == ["acme"]
+
+
+def test_what_is_named_alike_is_the_one_that_the_other_booking_leaves(alike, booked):
+    alike("20261120", 50_00, 50_00)
+    unsaid, said = booked(50_00, "PAYOUT 20261120"), booked(50_00, "ACME PAYOUT 20261120")
+    look()
+    assert (paid_by(unsaid), paid_by(said), told()) == (["globex"], ["acme"], [])
+
+
+def test_two_bookings_that_name_one_gateway_do_not_take_the_payout_of_another(alike, booked):
+    alike("20261120", 50_00, 50_00)
+    credits = [booked(50_00, "GLOBEX PAYOUT 20261120") for _ in range(2)]
+    look()
+    assert [paid_by(credit) for credit in credits] == [["globex"], []]
 
 
 def test_a_booking_that_names_a_payout_is_no_other_of_its_amount(paid, booked):
