@@ -1,12 +1,15 @@
 """How does a finance person work off what does not agree? A queue by kind, both sides of each, and what explains it."""
 
+import json
 from dataclasses import dataclass
-from typing import Any
+from hashlib import sha256
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
@@ -31,6 +34,7 @@ from ledger.services.agreeing import is_requested, request_match, request_resolu
 from ledger.services.discrepancies import (
     carry,
     comment,
+    lock_discrepancies,
     match_by_hand,
     preview,
     preview_many,
@@ -56,6 +60,7 @@ MEANINGS = {
 _BY_FORM = [choice for choice in MEANINGS if choice is not Resolution.ADOPT_REFUND]
 _BULK_COUNT = 5_000
 _ASKED = "This is more than one person may book alone. Somebody else has been asked to agree."
+_CHANGED = "This is no longer what you were shown, so nothing is booked yet. Look at what it comes to now."
 
 
 class ResolveForm(VerbForm):
@@ -77,12 +82,19 @@ class ResolveForm(VerbForm):
 
 
 class BulkForm(ResolveForm):
-    """What explains all of them alike."""
+    """What explains all of them alike. `shown` names what was looked at."""
+
+    shown = forms.CharField(widget=forms.HiddenInput, required=False)
 
     def __init__(self, data: Any = None, *, obj: Any) -> None:
         super().__init__(data, obj=obj)
         bulk = [(choice.value, MEANINGS[choice]) for choice in _BY_FORM if choice in IN_BULK]
         self.fields["resolution"].choices = bulk  # type: ignore[attr-defined]
+
+    def show(self, rows: list[Discrepancy]) -> None:
+        """Let the next confirmation be of these rows, explained as the form says."""
+        self.data = posted = cast(QueryDict, self.data).copy()
+        posted["shown"] = _mark(rows, self.cleaned_data["resolution"])
 
 
 class CarryForm(VerbForm):
@@ -282,34 +294,28 @@ class DiscrepancyAdmin(VerbAdmin, ReadOnlyAdmin):
         }
 
     def bulk_view(self, request: HttpRequest) -> HttpResponse:
-        """Explain all open discrepancies of one kind, gateway and currency alike; the totals are shown first."""
+        """Explain all open discrepancies of one kind, gateway and currency alike: those whose totals were shown."""
         if not request.user.has_perm(PERMISSION):
             raise PermissionDenied
         words_asked = {name: request.GET.get(name, "") for name in ("kind", "gateway", "mode", "currency")}
         asked = {name: word if is_printable(word) else "" for name, word in words_asked.items()}
-        rows = list(
-            Discrepancy.objects.filter(
-                status=DiscrepancyStatus.OPEN,
-                kind=asked["kind"],
-                gateway__code=asked["gateway"],
-                mode=asked["mode"],
-                currency=asked["currency"],
-            ).order_by("pk")[:_BULK_COUNT]
-        )
+        rows = _open_alike(asked)
         back = list_of(Discrepancy)
         if not rows:
             messages.info(request, "Nothing of that is open any more.")
             return HttpResponseRedirect(back)
-        is_confirmed = "confirmed" in request.POST
         form = BulkForm(request.POST if request.method == "POST" else None, obj=None)
         totals = None
         if request.method == "POST" and form.is_valid():
             try:
-                if not is_confirmed:
-                    totals = preview_many(discrepancies=rows, resolution=form.cleaned_data["resolution"])
-                else:
-                    messages.success(request, self._explain_all(request, rows, form.cleaned_data))
-                    return HttpResponseRedirect(back)
+                if "confirmed" in request.POST:
+                    if said := self._explain_all(request, rows, form.cleaned_data):
+                        messages.success(request, said)
+                        return HttpResponseRedirect(back)
+                    form.add_error(None, _CHANGED)
+                    rows = _open_alike(asked)
+                totals = preview_many(discrepancies=rows, resolution=form.cleaned_data["resolution"])
+                form.show(rows)
             except Refusal as refusal:
                 form.add_error(None, refusal.message)
         context = {
@@ -330,12 +336,15 @@ class DiscrepancyAdmin(VerbAdmin, ReadOnlyAdmin):
         return TemplateResponse(request, "admin/desk/explain_all.html", context)
 
     def _explain_all(self, request: HttpRequest, rows: list[Discrepancy], data: dict[str, Any]) -> str:
+        """Book all of them, and what to say of it; nothing where they are not, or no longer, what was shown."""
+        actor, resolution = actor_of(request), data["resolution"]
         try:
-            resolve_many(
-                discrepancies=rows, resolution=data["resolution"], reason=data["reason"], actor=actor_of(request)
-            )
+            with transaction.atomic():
+                if _mark(lock_discrepancies(rows), resolution) != data["shown"]:
+                    return ""
+                resolve_many(discrepancies=rows, resolution=resolution, reason=data["reason"], actor=actor)
         except SecondPersonNeeded:
-            return _ask(rows, data, actor_of(request))
+            return _ask(rows, data, actor)
         return f"{len(rows):,} explained and booked."
 
     @display(description="difference")
@@ -426,6 +435,27 @@ def sides(discrepancy: Discrepancy) -> list[Side]:
 
 def _money(minor: int | None, currency: str) -> SafeString | str:
     return EMPTY if minor is None else amount(Money(minor, currency))
+
+
+def _open_alike(asked: dict[str, str]) -> list[Discrepancy]:
+    """The open ones of a kind, gateway, mode and currency, in order."""
+    rows = Discrepancy.objects.filter(
+        status=DiscrepancyStatus.OPEN,
+        kind=asked["kind"],
+        gateway__code=asked["gateway"],
+        mode=asked["mode"],
+        currency=asked["currency"],
+    )
+    return list(rows.order_by("pk")[:_BULK_COUNT])
+
+
+def _mark(rows: list[Discrepancy], resolution: str) -> str:
+    """What was shown: these discrepancies with these figures, to be explained so."""
+    told = [
+        (str(row.pk), row.status, row.kind, row.ours_minor, row.theirs_minor, row.difference_minor)
+        for row in sorted(rows, key=lambda row: row.pk)
+    ]
+    return sha256(json.dumps([resolution, told]).encode()).hexdigest()
 
 
 def _group(found: selectors.OpenKind) -> dict[str, Any]:

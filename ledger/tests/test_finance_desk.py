@@ -9,16 +9,21 @@ from django.db import connection
 
 from checkout.kit import clock
 from checkout.kit.actors import Actor
-from checkout.kit.models import Approval, AuditEntry
+from checkout.kit.models import Approval, AuditEntry, User
 from checkout.settings import policy
 from gateways.models import Gateway
+from ledger.admin import discrepancies
 from ledger.models import ClearingItem, ClosedDay, Discrepancy, SettlementFile
+from ledger.services.discrepancies import carry, lock_discrepancies
 from ledger.services.files import import_due
-from tests.desk import at_desk, fill_in, queries_of, text_of
+from ledger.tests.settling import ACTOR, Settling, line
+from merchants.models import Merchant
+from tests.desk import at_desk, fields_of, fill_in, queries_of, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DESK = "/admin/ledger"
+EXPLAIN_ALL = f"{DESK}/discrepancy/explain-all/?kind=missing_in_ledger&gateway=acme&mode=test&currency=USD"
 HEADER = "kind,gateway_reference,reference,currency,gross_minor,fee_minor,net_minor,occurred_on,batch\n"
 
 
@@ -29,6 +34,13 @@ def item(captured_payment: Any, eur: Any) -> ClearingItem:
     item = ClearingItem.objects.select_related("gateway").get()
     Gateway.objects.filter(pk=item.gateway_id).update(currencies=["EUR"])
     return item
+
+
+@pytest.fixture
+def settling(acme: Gateway, ana: Merchant) -> Settling:
+    acme.currencies = ["USD", "EUR"]
+    acme.save()
+    return Settling(acme, ana)
 
 
 def file_of(item: ClearingItem, *, fee_minor: int | None = None) -> SimpleUploadedFile:
@@ -47,6 +59,16 @@ def bring_in(browser: Any, item: ClearingItem, file: SimpleUploadedFile) -> Sett
     assert answer.status_code == 302, text_of(answer)
     import_due(actor=Actor.task("import_files"))
     return SettlementFile.objects.latest("id")
+
+
+def confirm(browser: Any, shown: Any, **fields: str) -> Any:
+    """Send the form below what was shown, to have it booked."""
+    return browser.post(EXPLAIN_ALL, {**fields_of(shown.content.decode()), **fields, "confirmed": "yes"})
+
+
+def resolved() -> list[int | None]:
+    """The gateway's figures of what is explained."""
+    return sorted(Discrepancy.objects.filter(status="resolved").values_list("theirs_minor", flat=True))
 
 
 def test_a_file_is_brought_in_and_its_page_says_what_it_holds(item: ClearingItem) -> None:
@@ -130,12 +152,70 @@ def test_all_of_a_kind_are_explained_after_their_totals_were_shown(item: Clearin
     bring_in(browser, item, file_of(item, fee_minor=item.fee_minor + 11))
     address = f"{DESK}/discrepancy/explain-all/?kind=fee_differs&gateway={item.gateway.code}&mode=test&currency=EUR"
 
+    unseen = fill_in(browser, address, resolution="fee_true_up", reason="their tariff", confirmed="yes")
+    assert "This is what it comes to" in text_of(unseen)
     shown = fill_in(browser, address, resolution="fee_true_up", reason="their tariff")
     assert "This is what it comes to" in text_of(shown)
     assert Discrepancy.objects.get().status == "open"
-    fill_in(browser, address, resolution="fee_true_up", reason="their tariff", confirmed="yes")
+    browser.post(address, {**fields_of(shown.content.decode()), "confirmed": "yes"})
 
     assert Discrepancy.objects.get().status == "resolved"
+
+
+def test_what_came_after_the_totals_were_shown_is_not_booked_unseen(settling: Settling) -> None:
+    browser = at_desk("Finance")
+    settling.settle(line("charge", "ch_1", "", 5_00))
+    shown = fill_in(browser, EXPLAIN_ALL, resolution="write_off", reason="nobody's")
+    settling.settle(line("charge", "ch_2", "", 90_00, batch="batch-2"))
+
+    again = confirm(browser, shown)
+    assert "no longer what you were shown" in text_of(again)
+    assert "95.00 USD" in text_of(again)
+    assert resolved() == []
+    assert confirm(browser, again).status_code == 302
+    assert resolved() == [5_00, 90_00]
+
+
+def test_what_was_told_otherwise_after_the_totals_were_shown_is_not_booked_unseen(settling: Settling) -> None:
+    browser = at_desk("Finance")
+    settling.settle(line("charge", "ch_1", "", 5_00), line("charge", "ch_2", "", 7_00))
+    shown = fill_in(browser, EXPLAIN_ALL, resolution="write_off", reason="nobody's")
+    Discrepancy.objects.filter(theirs_minor=5_00).update(theirs_minor=6_00, difference_minor=6_00)
+    again = confirm(browser, shown)
+    assert "13.00 USD" in text_of(again)
+    carry(discrepancy=Discrepancy.objects.get(theirs_minor=7_00), owner=User.objects.get(), reason="", actor=ACTOR)
+
+    assert "no longer what you were shown" in text_of(confirm(browser, again))
+    assert resolved() == []
+
+
+def test_another_resolution_than_the_one_that_was_shown_is_shown_first(settling: Settling) -> None:
+    browser = at_desk("Finance")
+    settling.settle(line("charge", "ch_1", "", 5_00))
+    shown = fill_in(browser, EXPLAIN_ALL, resolution="write_off", reason="nobody's")
+
+    again = confirm(browser, shown, resolution="park_in_suspense")
+    assert "no longer what you were shown" in text_of(again)
+    assert resolved() == []
+    confirm(browser, again)
+    assert Discrepancy.objects.get().resolution == "park_in_suspense"
+
+
+def test_what_reconciliation_changes_while_somebody_confirms_is_not_booked_unseen(
+    settling: Settling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = at_desk("Finance")
+    settling.settle(line("charge", "ch_1", "", 5_00))
+    shown = fill_in(browser, EXPLAIN_ALL, resolution="write_off", reason="nobody's")
+
+    def lock_late(rows: Any) -> Any:
+        Discrepancy.objects.update(theirs_minor=6_00, difference_minor=6_00)
+        return lock_discrepancies(rows)
+
+    monkeypatch.setattr(discrepancies, "lock_discrepancies", lock_late)
+
+    assert "no longer what you were shown" in text_of(confirm(browser, shown))
+    assert resolved() == []
 
 
 def test_a_day_is_looked_at_and_closed(item: ClearingItem) -> None:
