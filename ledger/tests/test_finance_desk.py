@@ -218,6 +218,20 @@ def test_what_reconciliation_changes_while_somebody_confirms_is_not_booked_unsee
     assert resolved() == []
 
 
+def test_the_totals_of_many_take_as_many_queries_as_those_of_few(settling: Settling) -> None:
+    browser = at_desk("Finance")
+
+    def queries(count: int, batch: str) -> int:
+        settling.settle(*(line("charge", f"ch_{batch}_{n}", "", 5_00, batch=batch) for n in range(count)))
+        asked = {**fields_of(browser.get(EXPLAIN_ALL).content.decode()), "resolution": "write_off", "reason": "why"}
+        answers: list[Any] = []
+        found = queries_of(lambda: answers.append(browser.post(EXPLAIN_ALL, asked)))
+        assert "This is what it comes to" in text_of(answers[0])
+        return found
+
+    assert queries(2, "batch-1") == queries(20, "batch-2")
+
+
 def test_a_day_is_looked_at_and_closed(item: ClearingItem) -> None:
     yesterday = clock.now().date() - timedelta(days=1)
     with connection.cursor() as cursor:
