@@ -26,7 +26,7 @@ from checkout.kit.money import Money
 from checkout.kit.spreadsheets import safe
 from gateways.models import Gateway
 from gateways.settlements import LineKind
-from ledger.admin.filters import CurrencyFilter, FileFilter, MatchedFilter
+from ledger.admin.filters import CurrencyFilter, FileFilter, MatchedLineFilter
 from ledger.models import BankLine, ClearingItem, SettlementBatch, SettlementFile, SettlementLine
 from ledger.reconciliation.content import Content, opened
 from ledger.reconciliation.tracing import items_settled_by
@@ -283,7 +283,7 @@ class SettlementLineAdmin(ReadOnlyAdmin):
     list_display_links = ["gateway_reference"]
     list_filter = [
         FileFilter,
-        MatchedFilter,
+        MatchedLineFilter,
         ("kind", ChoicesDropdownFilter),
         ("gateway", RelatedDropdownFilter),
         CurrencyFilter,

@@ -8,6 +8,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 
 from checkout.kit.display import words
 from checkout.kit.ids import parse_public_id
+from gateways.settlements import LineKind
 from ledger.models import Account, Match, SettlementFile
 from ledger.statuses import UNRESOLVED
 
@@ -40,7 +41,7 @@ class FileFilter(DropdownFilter):
 
 
 class MatchedFilter(DropdownFilter):
-    """Lines and items that are open, or matched, in whichever way."""
+    """What is open, or matched, in whichever way."""
 
     title = "state"
     parameter_name = "state"
@@ -56,6 +57,14 @@ class MatchedFilter(DropdownFilter):
                 return queryset.filter(match__isnull=state == "open")
             case how:
                 return queryset.filter(match__how=how)
+
+
+class MatchedLineFilter(MatchedFilter):
+    """The same of lines. A payout is the sum of other lines: there is nothing to match it with, so it is neither."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        found = super().queryset(request, queryset)
+        return found.exclude(kind=LineKind.PAYOUT) if self.value() else found
 
 
 class UnresolvedFilter(DropdownFilter):

@@ -13,10 +13,11 @@ from checkout.kit.models import Approval, AuditEntry, User
 from checkout.settings import policy
 from gateways.models import Gateway
 from ledger.admin import discrepancies
+from ledger.admin.files import facts_of
 from ledger.models import ClearingItem, ClosedDay, Discrepancy, SettlementFile
 from ledger.services.discrepancies import carry, lock_discrepancies
 from ledger.services.files import import_due
-from ledger.tests.settling import ACTOR, Settling, line
+from ledger.tests.settling import ACTOR, Settling, line, payout
 from merchants.models import Merchant
 from tests.desk import at_desk, fields_of, fill_in, queries_of, text_of
 
@@ -261,3 +262,33 @@ def test_the_queue_takes_a_fixed_number_of_queries(item: ClearingItem) -> None:
     bring_in(browser, item, file_of(item, fee_minor=item.fee_minor + 11))
 
     assert queries_of(lambda: browser.get(f"{DESK}/discrepancy/")) <= none + 1  # the gateways' names
+
+
+def rows_behind(browser: Any, address: str) -> int:
+    """How many rows the list at an address has."""
+    answer = browser.get(address)
+    assert answer.status_code == 200, (address, answer.status_code)
+    return int(answer.context["cl"].result_count)
+
+
+def test_the_open_lines_of_a_file_are_as_many_as_its_page_says(settling: Settling) -> None:
+    browser = at_desk("Finance")
+    settling.charge("a")
+    file = settling.import_lines(line("charge", "ch_a", "att_a", 100_00, 3_20), line("charge", "ch_x"), payout(196_80))
+    settling.settle()
+    (sums,) = facts_of(file)["sums"]
+    lines = f"{DESK}/settlementline/?file={file.public_id}&currency=USD"
+
+    assert (sums["open"], sums["matched"]) == (1, 1)
+    assert rows_behind(browser, f"{lines}&state=open") == sums["open"]
+    assert rows_behind(browser, f"{lines}&state=matched") == sums["matched"]
+    assert rows_behind(browser, lines) == sums["count"] + 1  # the payout is neither
+
+
+def test_the_open_items_are_those_that_no_file_has_named(settling: Settling) -> None:
+    browser = at_desk("Finance")
+    settling.charge("a")
+    settling.charge("b")
+    settling.settle(line("charge", "ch_a", "att_a", 100_00, 3_20))
+
+    assert [rows_behind(browser, f"{DESK}/clearingitem/?state={state}") for state in ("open", "matched")] == [1, 1]
