@@ -461,7 +461,7 @@ def _mark(rows: list[Discrepancy], resolution: str) -> str:
 
 def _group(found: selectors.OpenKind) -> dict[str, Any]:
     gateway: Gateway | None = found.gateway
-    query = f"kind__exact={found.kind}&mode__exact={found.mode}"
+    query = f"state=unresolved&kind__exact={found.kind}&mode__exact={found.mode}&currency={found.currency}"
     if gateway is not None:
         query += f"&gateway__id__exact={gateway.pk}"
     return {

@@ -15,11 +15,11 @@ from gateways.models import Gateway
 from ledger.admin import discrepancies
 from ledger.admin.files import facts_of
 from ledger.models import ClearingItem, ClosedDay, Discrepancy, SettlementFile
-from ledger.services.discrepancies import carry, lock_discrepancies
+from ledger.services.discrepancies import carry, lock_discrepancies, resolve
 from ledger.services.files import import_due
 from ledger.tests.settling import ACTOR, Settling, line, payout
 from merchants.models import Merchant
-from tests.desk import at_desk, fields_of, fill_in, queries_of, text_of
+from tests.desk import at_desk, browser_of, fields_of, fill_in, queries_of, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -292,3 +292,27 @@ def test_the_open_items_are_those_that_no_file_has_named(settling: Settling) -> 
     settling.settle(line("charge", "ch_a", "att_a", 100_00, 3_20))
 
     assert [rows_behind(browser, f"{DESK}/clearingitem/?state={state}") for state in ("open", "matched")] == [1, 1]
+
+
+def test_a_group_of_the_queue_counts_the_rows_behind_its_link(settling: Settling) -> None:
+    olivia = User.objects.create_user("olivia", is_staff=True, is_superuser=True)
+    browser = browser_of(olivia)
+    settling.charge("a", ago=9)
+    settling.settle(
+        *(line("charge", f"ch_usd_{n}", "", 5_00) for n in range(3)),
+        *(line("charge", f"ch_eur_{n}", "", 7_00, currency="EUR") for n in range(5)),
+        line("refund", "re_z", "", -5_00),
+    )
+    ended, carried, *_ = Discrepancy.objects.filter(currency="EUR").order_by("pk")
+    resolve(discrepancy=ended, resolution="write_off", reason="", actor=ACTOR)
+    carry(discrepancy=carried, owner=olivia, reason="", actor=ACTOR)
+    groups = browser.get(f"{DESK}/discrepancy/").context["groups"]
+
+    counts = {(group["found"].kind, group["found"].currency): group["found"].count for group in groups}
+    assert counts == {
+        ("missing_in_ledger", "USD"): 4,
+        ("missing_in_ledger", "EUR"): 4,
+        ("missing_at_gateway", "USD"): 1,
+    }
+    for group in groups:
+        assert rows_behind(browser, group["address"]) == group["found"].count
