@@ -24,11 +24,12 @@ INSERT INTO couple
 SELECT line.id, item.id
 FROM (
     SELECT *, row_number() OVER (PARTITION BY {name}, kind ORDER BY currency, gross_minor, fee_minor, id) AS place
-    FROM left_line WHERE {name} <> '' AND id NOT IN (SELECT line_id FROM couple)
+    FROM left_line WHERE {name} <> '' AND NOT EXISTS (SELECT FROM couple WHERE couple.line_id = left_line.id)
 ) AS line JOIN (
     SELECT *, row_number() OVER (PARTITION BY {name}, kind ORDER BY currency, gross_minor, fee_minor, id) AS place
     FROM left_item
-    WHERE {name} IN (SELECT {name} FROM left_line WHERE {name} <> '') AND id NOT IN (SELECT item_id FROM couple)
+    WHERE {name} IN (SELECT {name} FROM left_line WHERE {name} <> '')
+        AND NOT EXISTS (SELECT FROM couple WHERE couple.item_id = left_item.id)
 ) AS item USING ({name}, kind, place)
 """
 
@@ -36,26 +37,33 @@ FROM (
 _ALONE = """
 DROP TABLE IF EXISTS lone_line, lone_item, namesake, unsure_line, unsure_item, reason;
 CREATE TEMPORARY TABLE lone_line ON COMMIT DROP AS
-SELECT * FROM left_line WHERE id NOT IN (SELECT line_id FROM couple);
+SELECT * FROM left_line WHERE NOT EXISTS (SELECT FROM couple WHERE couple.line_id = left_line.id);
 CREATE TEMPORARY TABLE lone_item ON COMMIT DROP AS
-SELECT * FROM left_item WHERE occurred_on <= %(covered)s AND id NOT IN (SELECT item_id FROM couple);
+SELECT * FROM left_item
+WHERE occurred_on <= %(covered)s AND NOT EXISTS (SELECT FROM couple WHERE couple.item_id = left_item.id);
 ANALYZE lone_line;
 ANALYZE lone_item
 """
 
-# Items of the same name as a line that stands alone: matched ones, too.
+# Items of the same name as a line that stands alone: matched ones, too. What a person gave up without a line of theirs
+# was not settled by one: theirs comes late, and not twice.
+_IS_SETTLED = """
+    item.match_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM ledger_discrepancy AS ended
+        WHERE ended.item_id = item.entry_id AND ended.line_id IS NULL AND ended.status = 'resolved'
+            AND ended.resolution <> 'match_by_hand'
+    ) OR EXISTS (SELECT FROM couple WHERE couple.item_id = item.entry_id) AS is_settled
+"""
 _NAMESAKES = f"""
 CREATE TEMPORARY TABLE namesake ON COMMIT DROP AS
-SELECT line.id AS line_id, item.kind, item.currency, item.gross_minor,
-    item.match_id IS NOT NULL OR EXISTS (SELECT FROM couple WHERE couple.item_id = item.entry_id) AS is_settled
+SELECT line.id AS line_id, item.kind, item.currency, item.gross_minor, {_IS_SETTLED}
 FROM lone_line AS line
     JOIN ledger_journalentry AS entry ON entry.gateway_reference = line.gateway_reference
     JOIN ledger_clearingitem AS item ON item.entry_id = entry.id
 WHERE line.gateway_reference <> '' AND item.gateway_id = %(gateway)s AND item.mode = %(mode)s
     AND {_ENTRIES_WITH_ITEMS}
 UNION ALL
-SELECT line.id, item.kind, item.currency, item.gross_minor,
-    item.match_id IS NOT NULL OR EXISTS (SELECT FROM couple WHERE couple.item_id = item.entry_id)
+SELECT line.id, item.kind, item.currency, item.gross_minor, {_IS_SETTLED}
 FROM lone_line AS line JOIN ledger_clearingitem AS item ON item.reference = line.reference
 WHERE line.reference <> '' AND item.gateway_id = %(gateway)s AND item.mode = %(mode)s
 """  # noqa: S608
@@ -88,10 +96,12 @@ FROM weighed JOIN lone_item AS one ON one.kind = weighed.kind AND one.currency =
 WHERE line_count >= item_count
 """  # noqa: S608
 
-# `ours` and `theirs` are the fee or the gross, whichever differs; the difference is always of the net.
+# `ours` and `theirs` are the fee or the gross, whichever differs; the difference is always of the net. What differs
+# belongs to the first day that either side puts it on: neither is closed before it is explained.
 _REASONS = f"""
 CREATE TEMPORARY TABLE reason ON COMMIT DROP AS
-SELECT line.id AS line_id, item.id AS item_id, verdict.kind, item.currency, item.occurred_on AS on_day,
+SELECT line.id AS line_id, item.id AS item_id, verdict.kind, item.currency,
+    least(item.occurred_on, line.occurred_on) AS on_day,
     CASE verdict.kind WHEN 'fee_differs' THEN item.fee_minor ELSE item.gross_minor END AS ours_minor,
     CASE verdict.kind WHEN 'fee_differs' THEN line.fee_minor ELSE line.gross_minor END AS theirs_minor,
     CASE verdict.kind WHEN 'currency_differs' THEN 0 ELSE line.gross_minor - line.fee_minor END

@@ -6,7 +6,7 @@ be posted to the gateway's receivable. A payout has no line or item: what differ
 
 from dataclasses import dataclass, field
 
-from checkout.kit.limits import limit_in
+from checkout.kit.limits import limit_in, together_in
 from checkout.kit.money import Money
 from checkout.settings import policy
 from gateways.settlements import LineKind
@@ -59,11 +59,15 @@ class Closing:
 
 @dataclass
 class Plan:
-    """What a resolution does: closes sides, and posts drafts."""
+    """What a resolution does: closes sides, and posts drafts.
+
+    `value_minor` is what it explains, whatever its sign, in the discrepancy's currency; of another currency, what uses
+    up as much of a limit (`checkout.kit.limits`).
+    """
 
     closings: list[Closing] = field(default_factory=list)
     drafts: list[JournalDraft] = field(default_factory=list)
-    value_minor: int = 0  # what it explains, whatever its sign; of several currencies the sum of the figures
+    value_minor: int = 0
 
 
 def suggest(discrepancy: Discrepancy) -> Discrepancy.Resolution | None:
@@ -104,7 +108,8 @@ def plan(discrepancy: Discrepancy, resolution: str) -> Plan:
     if discrepancy.batch_id or discrepancy.bank_line_id:
         return _plan_for_payout(discrepancy, resolution)
     made = Plan(closings=closings_of(discrepancy))
-    made.value_minor = sum(abs(closing.difference.amount_minor) for closing in made.closings)
+    values = [Money(abs(closing.difference.amount_minor), closing.currency) for closing in made.closings]
+    made.value_minor = together_in(discrepancy.currency, values).amount_minor
     if resolution in IN_BULK:
         for closing in made.closings:
             made.drafts += posting(closing, resolution, fact_of(discrepancy, closing))

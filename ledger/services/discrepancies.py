@@ -14,6 +14,7 @@ from django.db.models import Func, Q, QuerySet
 from checkout.kit import audit, clock
 from checkout.kit.actors import Actor
 from checkout.kit.ids import uuid7
+from checkout.kit.limits import together_in
 from checkout.kit.models import AuditEntry, User
 from checkout.kit.money import Money
 from checkout.kit.statuses import advance
@@ -159,9 +160,9 @@ def match_by_hand(
     require_matchable(line, item, told)
     closing = Closing(line.currency, line, item)
     if not has_second_person:
-        value = abs(closing.difference.amount_minor)
-        require_one_person_may({line.currency: value}, mode=line.mode, actor=actor)
-        max(told, key=lambda discrepancy: discrepancy.currency == line.currency).alone_minor = value
+        value = Money(abs(closing.difference.amount_minor), closing.currency)
+        require_one_person_may({value.currency: value.amount_minor}, mode=line.mode, actor=actor)
+        told[0].alone_minor = together_in(told[0].currency, [value]).amount_minor
     is_fee = line.gross_minor == item.gross_minor
     resolution = Resolution.FEE_TRUE_UP if is_fee else Resolution.WRITE_OFF
     fact: GatewayFact = {
@@ -218,8 +219,9 @@ def require_matchable(line: SettlementLine, item: ClearingItem, told: Sequence[D
         raise LineCannotBeMatched("they are of different gateways, modes or currencies")
     if line.file.status != FileStatus.IMPORTED:
         raise LineCannotBeMatched("its file is not imported")
-    if line.kind == LineKind.PAYOUT:
-        raise LineCannotBeMatched("a payout is no movement")
+    if line.kind not in (item.kind, LineKind.ADJUSTMENT, LineKind.UNMAPPED):
+        kind = line.kind.replace("_", " ")
+        raise LineCannotBeMatched(f"their {kind} is not our {item.kind}")
     if not told:
         raise LineCannotBeMatched("nobody has compared them yet")
 

@@ -57,7 +57,7 @@ def reconcile(*, gateway: Gateway, mode: str, actor: Actor, until: date | None =
         "gateway": gateway.pk,
         "mode": mode,
         "now": now,
-        "covered": min(covered, today),
+        "covered": min(covered, now.date()),
         "late": today - timedelta(days=policy.TIMING_DAYS + 1),
         "slack": policy.DATE_SLACK_DAYS,
     }

@@ -303,3 +303,10 @@ def test_the_command_closes_what_can_be_closed_and_says_why_it_stops(settling, c
     settling.settle(line("charge", "ch_c", "", 100_00, 3_20, ago=2, batch="batch-2"))
     call_command("close_day", "acme", "USD", "--until", str(clock.now().date() - timedelta(days=2)))
     assert ClosedDay.objects.count() == 3
+
+
+def test_a_pair_that_differs_keeps_the_day_of_either_side_open(settling):
+    settling.charge("a", 100_00, 3_20, ago=2)
+    settling.settle(line("charge", "ch_a", "", 90_00, 3_20, ago=3), payout(86_80, ago=3))
+    with pytest.raises(UnresolvedDiscrepancies):
+        close(settling, 3)

@@ -9,7 +9,7 @@ from checkout.kit.money import Money
 from checkout.settings import policy
 from ledger import chart
 from ledger.errors import InsufficientBalance
-from ledger.models import Discrepancy, DiscrepancyNote, JournalEntry, Match
+from ledger.models import Discrepancy, DiscrepancyNote, JournalEntry, Match, SettlementLine
 from ledger.reconciliation.refusals import (
     DiscrepancyEnded,
     LineCannotBeMatched,
@@ -477,3 +477,14 @@ def test_what_is_open_is_told_by_kind_and_gateway_with_its_value_and_age(settlin
     assert (second.kind, second.value_minor) == ("missing_in_ledger", 5_00)
     assert open_discrepancies(mode="live") == []
     assert [told.line.gateway_reference for told in refunds_to_adopt()] == ["re_z"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "gross"), [("chargeback_reversed", 1_000_00), ("refund", -1_000_00), ("payout", 1_000_00)]
+)
+def test_what_is_of_another_kind_is_not_matched_by_hand(settling, kind, gross):
+    item = settling.charge("a", 1_000_00, 0, ago=9)
+    settling.settle(line(kind, "x", "", gross))
+    theirs = SettlementLine.objects.get()
+    with pytest.raises(LineCannotBeMatched, match=f"their {kind.replace('_', ' ')} is not our charge"):
+        match_by_hand(line=theirs, item=item, reason="", actor=ACTOR, has_second_person=True)

@@ -11,7 +11,8 @@ from ledger import chart
 from ledger.models import ClearingItem, Discrepancy, JournalEntry, Match, SettlementLine
 from ledger.reconciliation.refusals import ReconciliationUnderWay
 from ledger.selectors import balance_of
-from ledger.tests.settling import Settling, day, line, payout
+from ledger.services.discrepancies import carry, match_by_hand, resolve
+from ledger.tests.settling import ACTOR, Settling, day, line, payout
 
 pytestmark = pytest.mark.django_db
 
@@ -406,3 +407,34 @@ def test_one_at_a_time_reconciles_a_gateway(settling, monkeypatch):
             locks.lock_whole_gateway(settling.gateway.pk, "test")
             assert isinstance(pool.submit(reconcile_elsewhere).result(), ReconciliationUnderWay)
         assert not isinstance(pool.submit(reconcile_elsewhere).result(), ReconciliationUnderWay)
+
+
+def test_a_line_that_comes_after_its_item_was_given_up_is_no_second_one(settling):
+    settling.charge("a", ago=9)
+    settling.settle(line("fee", "fe", "", -1, ago=1))
+    resolve(discrepancy=settling.the("missing_at_gateway"), resolution="write_off", reason="", actor=ACTOR)
+    settling.settle(line("charge", "ch_a", "att_a", 100_00, 3_20, batch="late"))
+    assert settling.told() == {"missing_in_ledger": 1}
+    settling.settle(line("charge", "ch_a", "att_a", 100_00, 3_20, batch="again"))
+    assert settling.told() == {"missing_in_ledger": 1, "duplicate_at_gateway": 1}
+
+
+def test_a_line_that_names_what_was_matched_by_hand_is_a_second_one(settling):
+    item = settling.charge("a", ago=9)
+    settling.settle(line("charge", "typo", "", 100_00, 3_20))
+    theirs = settling.the("missing_in_ledger").line
+    match_by_hand(line=theirs, item=item, reason="", actor=ACTOR)
+    settling.settle(line("charge", "ch_a", "att_a", 100_00, 3_20, batch="again"))
+    assert settling.told() == {"duplicate_at_gateway": 1}
+
+
+def test_ages_counted_to_an_earlier_day_end_nothing_that_was_told(settling, django_user_model):
+    settling.charge("a", ago=9)
+    settling.settle(line("fee", "fe", "", -1, ago=1))
+    told = settling.the("missing_at_gateway")
+    carry(discrepancy=told, owner=django_user_model.objects.create(username="olivia"), reason="", actor=ACTOR)
+    settling.settle(until=day(20))
+    settling.settle()
+    told.refresh_from_db()
+    assert (told.kind, told.status, told.owner.username) == ("missing_at_gateway", "carried", "olivia")
+    assert Discrepancy.objects.count() == 1

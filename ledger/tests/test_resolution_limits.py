@@ -105,6 +105,24 @@ def test_nor_over_currencies(settling, acme, monkeypatch):
 
 
 @pytest.mark.django_db
+def test_nor_by_a_difference_of_two_currencies(settling, acme, monkeypatch):
+    monkeypatch.setattr(policy, "RESOLUTION_LIMITS", (100, 150))
+    acme.currencies = ["USD", "IDR"]
+    acme.save()
+    for name in "ab":
+        settling.charge(name, 95_00, 0)
+    settling.settle(
+        *(line("charge", f"ch_{name}", "", 1, currency="IDR", batch=f"batch-{name}") for name in "ab"),
+    )
+    first, second = Discrepancy.objects.filter(kind="currency_differs")
+    resolve(discrepancy=first, resolution="write_off", reason="", actor=OLIVIA)
+    first.refresh_from_db()
+    assert first.alone_minor == 95_01  # a hundredth of a rupiah uses up a cent at the most
+    with pytest.raises(SecondPersonNeeded, match="190.02 USD within a day"):
+        resolve(discrepancy=second, resolution="write_off", reason="", actor=OLIVIA)
+
+
+@pytest.mark.django_db
 def test_what_two_agreed_to_or_is_a_day_old_leaves_one_person_their_limit(settling, monkeypatch):
     monkeypatch.setattr(policy, "RESOLUTION_LIMITS", (100, 100))
     first, second, third = unknown(settling, 100_00, 100_00, 100_00)
