@@ -142,6 +142,7 @@ SETTLEMENT_FOLDER_QUIET_SECONDS = 10.0  # a file in the folder that changed sinc
 TOLERANCE_MINOR = 1  # a difference of rounding, in minor units of gross, fee and net
 DATE_SLACK_DAYS = 2  # a gateway's day may begin and end elsewhere, and it may book a day late
 TIMING_DAYS = 3  # after which what a gateway's files should have named by now is missing there
+COVERED_GAP_DAYS = 7  # a file tells of the days between two lines, unless they are further apart: gateways pay weekly
 BANK_CREDIT_DAYS = 5  # a payout takes up to two banking days, and a weekend may lie between
 RESOLUTION_LIMITS = (100, 1_000)  # what one person alone may post to explain differences: at once, and within a day
 RESOLUTION_COUNT = 5_000  # differences resolved at once

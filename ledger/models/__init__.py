@@ -5,6 +5,7 @@ from ledger.models.periods import AccountDay, AccountSnapshot, ClosedDay, Ledger
 from ledger.models.reconciliation import (
     BankLine,
     ClearingItem,
+    CoveredDays,
     Discrepancy,
     DiscrepancyNote,
     Match,
@@ -23,6 +24,7 @@ __all__ = [
     "BankLine",
     "ClearingItem",
     "ClosedDay",
+    "CoveredDays",
     "Discrepancy",
     "DiscrepancyNote",
     "JournalEntry",

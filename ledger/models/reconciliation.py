@@ -103,6 +103,21 @@ class SettlementFileChunk(models.Model):
         return f"{self.file_id} {self.number}"
 
 
+class CoveredDays(models.Model):
+    """A stretch of days that an imported file tells of in one currency, none of them far from the next."""
+
+    file = models.ForeignKey(SettlementFile, on_delete=models.CASCADE, related_name="covered_days")
+    currency = models.CharField(max_length=3)
+    first_on = models.DateField()
+    last_on = models.DateField()
+
+    class Meta:
+        verbose_name_plural = "covered days"
+
+    def __str__(self) -> str:
+        return f"{self.currency} {self.first_on} to {self.last_on}"
+
+
 class SettlementBatch(PublicModel):
     """A payout that a gateway announced: the lines that share its reference, and the bank's credit of it.
 

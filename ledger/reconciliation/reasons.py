@@ -40,7 +40,8 @@ CREATE TEMPORARY TABLE lone_line ON COMMIT DROP AS
 SELECT * FROM left_line WHERE NOT EXISTS (SELECT FROM couple WHERE couple.line_id = left_line.id);
 CREATE TEMPORARY TABLE lone_item ON COMMIT DROP AS
 SELECT * FROM left_item
-WHERE occurred_on <= %(covered)s AND NOT EXISTS (SELECT FROM couple WHERE couple.item_id = left_item.id);
+WHERE occurred_on <= coalesce((%(covered)s::jsonb ->> currency)::date, %(covered_otherwise)s)
+    AND NOT EXISTS (SELECT FROM couple WHERE couple.item_id = left_item.id);
 ANALYZE lone_line;
 ANALYZE lone_item
 """
@@ -168,8 +169,8 @@ FROM (
 def find_reasons(values: dict[str, Any]) -> None:
     """Give everything that is left its reason.
 
-    `values` name the gateway and the mode; the last day that its files cover; the last day that is late, so that what
-    is not in a file by now is missing; and by how many days a line may be off its item.
+    `values` name the gateway and the mode; the last day that its files cover, by currency and otherwise; the last day
+    that is late, so that what is not in a file by now is missing; and by how many days a line may be off its item.
     """
     with connection.cursor() as cursor:
         cursor.execute(_COUPLES)

@@ -16,6 +16,7 @@ from gateways.settlements import LineKind
 from ledger import recipes
 from ledger.models import Match, SettlementBatch, SettlementFile
 from ledger.recipes import GatewayFact, JournalDraft
+from ledger.reconciliation.coverage import write_covered_days
 from ledger.services.recording import record_entries
 
 _DRAFTS_AT_ONCE = 1_000
@@ -96,6 +97,7 @@ def announce_batches(file: SettlementFile) -> Days:
         record_entries(drafts[start : start + _DRAFTS_AT_ONCE])
     SettlementBatch.objects.bulk_create(rows)
     _consume(file, [group for batch in batches for group in batch.groups if group.is_own])
+    write_covered_days(file)
     days = [day for batch in batches for group in batch.lines for day in (group.first_on, group.last_on)]
     return Days(min(days, default=None), max(days, default=None))
 

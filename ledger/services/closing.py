@@ -4,7 +4,7 @@ statement ties out. What is told of it later goes to the next open day.
 
 from datetime import date, timedelta
 
-from django.db.models import Exists, Max, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 
 from checkout.kit import approvals, audit, clock
 from checkout.kit.actors import Actor
@@ -14,6 +14,7 @@ from checkout.kit.models import Approval, User
 from gateways.models import Gateway
 from gateways.settlements import LineKind
 from ledger.models import ClearingItem, ClosedDay, Discrepancy, SettlementFile, SettlementLine
+from ledger.reconciliation.coverage import coverage_of, is_covered
 from ledger.reconciliation.locks import share_gateway
 from ledger.reconciliation.refusals import (
     DayAlreadyClosed,
@@ -117,9 +118,9 @@ def _require_files(gateway: Gateway, mode: str, currency: str, on: date) -> None
     waiting = files.filter(unfinished | Q(status=FileStatus.IMPORTED, reconciled_at=None)).first()
     if waiting is not None:
         raise FileNotReconciled(name=waiting.name)
+    told = Discrepancy.objects.filter(item=OuterRef("pk"), status__in=UNRESOLVED).exclude(kind=Discrepancy.Kind.TIMING)
     items = ClearingItem.objects.filter(gateway=gateway, mode=mode, currency=currency, occurred_on=on, match=None)
-    covering = files.filter(status=FileStatus.IMPORTED, first_on__lte=on, last_on__gte=on)
-    if items.exists() and not covering.exists():
+    if items.filter(~Exists(told)).exists() and not is_covered(gateway, mode, currency, on):
         raise FileMissing(day=on, gateway=gateway.name)
 
 
@@ -127,7 +128,7 @@ def _require_compared(gateway: Gateway, mode: str, currency: str, on: date) -> N
     """Nothing of ours or theirs is open up to the day without being told: by hand, or late, something may have come."""
     at_gateway = Q(gateway=gateway, mode=mode)
     files = SettlementFile.objects.filter(at_gateway, status=FileStatus.IMPORTED)
-    covered = files.aggregate(day=Max("last_on"))["day"] or date.min
+    covered = coverage_of(gateway, mode, today=clock.now().date()).until(currency)
     is_open = at_gateway & Q(currency=currency, match=None)
     items = ClearingItem.objects.filter(is_open, occurred_on__lte=min(on, covered))
     lines = SettlementLine.objects.filter(is_open, occurred_on__lte=on, file__in=files).exclude(kind=LineKind.PAYOUT)

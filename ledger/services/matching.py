@@ -2,10 +2,9 @@
 transaction that nobody else's comes between. Doing it again changes nothing.
 """
 
+import json
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-
-from django.db.models import Max
 
 from checkout.kit import audit, clock
 from checkout.kit.actors import Actor
@@ -17,6 +16,7 @@ from gateways.models import Gateway
 from ledger import recipes
 from ledger.models import SettlementFile
 from ledger.reconciliation import passes
+from ledger.reconciliation.coverage import coverage_of
 from ledger.reconciliation.locks import be_patient, lock_whole_gateway
 from ledger.reconciliation.reasons import find_reasons
 from ledger.reconciliation.reporting import Changes, report, report_payouts
@@ -52,12 +52,13 @@ def reconcile(*, gateway: Gateway, mode: str, actor: Actor, until: date | None =
     today = until or now.date()
     files = SettlementFile.objects.filter(gateway=gateway, mode=mode, status=FileStatus.IMPORTED)
     new_files = list(files.filter(reconciled_at=None).values_list("pk", flat=True))
-    covered = files.aggregate(day=Max("last_on"))["day"] or date.min
+    covered = coverage_of(gateway, mode, today=now.date())
     values = {
         "gateway": gateway.pk,
         "mode": mode,
         "now": now,
-        "covered": min(covered, now.date()),
+        "covered": json.dumps(covered.by_currency, default=str),
+        "covered_otherwise": covered.otherwise,
         "late": today - timedelta(days=policy.TIMING_DAYS + 1),
         "slack": policy.DATE_SLACK_DAYS,
     }

@@ -310,3 +310,42 @@ def test_a_pair_that_differs_keeps_the_day_of_either_side_open(settling):
     settling.settle(line("charge", "ch_a", "", 90_00, 3_20, ago=3), payout(86_80, ago=3))
     with pytest.raises(UnresolvedDiscrepancies):
         close(settling, 3)
+
+
+def test_the_file_of_another_currency_tells_nothing_of_a_day(settling, acme):
+    acme.currencies = ["USD", "EUR"]
+    acme.save()
+    settling.charge("a", ago=3)
+    settling.settle(line("charge", "ch_e", "", 5_00, currency="EUR", ago=3))
+    with pytest.raises(FileMissing):
+        close(settling, 3)
+    settling.settle(line("charge", "ch_a", "", 100_00, 3_20, ago=3, batch="dollars"))
+    close(settling, 3)
+
+
+def test_a_line_that_comes_late_covers_its_own_day_alone(settling):
+    settling.charge("a", ago=3)
+    settling.settle(line("fee", "fe1", "", -1, ago=40), line("fee", "fe2", "", -1, ago=1))
+    with pytest.raises(FileMissing):
+        close(settling, 3)
+
+
+def test_a_file_tells_of_the_days_between_its_lines(settling, django_user_model):
+    settling.charge("a", ago=6)
+    settling.settle(line("fee", "fe1", "", -1, ago=8), line("fee", "fe2", "", -1, ago=1))
+    assert settling.told() == {"missing_at_gateway": 1}
+    with pytest.raises(UnresolvedDiscrepancies):
+        close(settling, 6)
+    owner = django_user_model.objects.create(username="olivia")
+    carry(discrepancy=settling.the("missing_at_gateway"), owner=owner, reason="", actor=ACTOR)
+    assert close(settling, 6).carried_count == 1
+
+
+def test_what_was_told_and_is_carried_waits_for_no_file_of_its_currency(settling, acme, django_user_model):
+    acme.currencies = ["USD", "EUR"]
+    acme.save()
+    settling.charge("a", ago=20)
+    settling.settle(line("fee", "fe", "", -1, currency="EUR", ago=1))
+    owner = django_user_model.objects.create(username="olivia")
+    carry(discrepancy=settling.the("missing_at_gateway"), owner=owner, reason="", actor=ACTOR)
+    assert close(settling, 20).carried_count == 1

@@ -438,3 +438,14 @@ def test_ages_counted_to_an_earlier_day_end_nothing_that_was_told(settling, djan
     told.refresh_from_db()
     assert (told.kind, told.status, told.owner.username) == ("missing_at_gateway", "carried", "olivia")
     assert Discrepancy.objects.count() == 1
+
+
+def test_a_currency_of_which_files_are_silent_is_waited_for_a_week_and_no_longer(settling):
+    settling.charge("a", ago=9)
+    settling.charge("b", ago=8)
+    settling.settle(line("fee", "fe", "", -1, currency="EUR", ago=3))
+    assert settling.told() == {}
+    settling.settle(line("fee", "fe2", "", -1, currency="EUR", ago=2, batch="next"))
+    assert [told.item.reference for told in Discrepancy.objects.all()] == ["att_a"]
+    settling.settle(line("fee", "fe3", "", -1, currency="USD", ago=3, batch="dollars"))
+    assert settling.told() == {"missing_at_gateway": 2}
