@@ -308,6 +308,7 @@ class SettlementLineAdmin(ReadOnlyAdmin):
         "file_link",
         "state",
         "settles",
+        "difference",
     ]
     readonly_fields = fields
 
@@ -342,6 +343,19 @@ class SettlementLineAdmin(ReadOnlyAdmin):
         if line.kind == LineKind.PAYOUT:
             return EMPTY
         return badge("open", "warn") if line.match_id is None else badge("matched", "good")
+
+    @display(description="difference")
+    def difference(self, line: SettlementLine) -> SafeString | str:
+        """What was found about it, and the entry that explained that."""
+        rows = [
+            (
+                link(words(told.kind), page_of(told)),
+                badge(told.status),
+                format_html("by {}", link(words(told.entry.kind), page_of(told.entry))) if told.entry else "",
+            )
+            for told in line.discrepancies.select_related("entry").order_by("pk")
+        ]
+        return format_html_join("", "<div>{} {} {}</div>", rows) or EMPTY
 
     @display(description="settles")
     def settles(self, line: SettlementLine) -> SafeString | str:
@@ -396,7 +410,7 @@ def facts_of(file: SettlementFile) -> dict[str, Any]:
         "days": days_in_words(file),
         "percent": round(file.progress * 100),
         "is_under_way": file.status in _UNDER_WAY,
-        "errors": file.errors[:_ERRORS_SHOWN],
+        "refused_for": file.errors[:_ERRORS_SHOWN],
         "sums": sums,
         "batches": [
             (batch, Money(batch.net_minor, batch.currency))

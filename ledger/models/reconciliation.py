@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from checkout.kit.models import PublicModel, User
 from checkout.kit.modes import Mode
+from checkout.kit.money import Money
 from gateways.models import Gateway
 from gateways.settlements import LineKind
 from ledger.models.journal import JournalEntry
@@ -169,7 +170,7 @@ class BankLine(models.Model):
         indexes = [models.Index(fields=["currency"], condition=Q(matched_at=None), name="bank_line_open")]
 
     def __str__(self) -> str:
-        return f"{self.booked_on} {self.amount_minor} {self.currency}"
+        return f"{Money(self.amount_minor, self.currency)} on {self.booked_on}"
 
 
 class Match(models.Model):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 
-from ledger.models import ClearingItem, JournalEntry, SettlementBatch, SettlementLine
+from ledger.models import ClearingItem, Discrepancy, JournalEntry, SettlementBatch, SettlementLine
+from ledger.statuses import UNRESOLVED
 
 _MOST = 100  # rows of one match: a split has a few
 
@@ -14,16 +15,18 @@ _MOST = 100  # rows of one match: a split has a few
 class Traced:
     """What a gateway owes us, or we it; the lines of its files that settled it; the payouts that these were part of.
 
-    Without lines it is open, or was explained alone. A payout has its `bank_line` once the bank has booked it.
+    Without lines it is open, or was explained alone: `told` is what is told of it now. A payout has its `bank_line`
+    once the bank has booked it.
     """
 
     item: ClearingItem
     lines: list[SettlementLine]
     payouts: list[SettlementBatch]
+    told: list[Discrepancy]
 
 
 def trace(entries: Iterable[JournalEntry]) -> list[Traced]:
-    """What became of the movements that these entries expect, the oldest first. At most three queries."""
+    """What became of the movements that these entries expect, the oldest first. At most four queries."""
     items = list(
         ClearingItem.objects.filter(pk__in=[entry.pk for entry in entries])
         .select_related("match", "gateway")
@@ -32,11 +35,15 @@ def trace(entries: Iterable[JournalEntry]) -> list[Traced]:
     )
     lines = _lines_of({item.match_id for item in items if item.match_id is not None})
     payouts = _payouts_of(lines)
+    unresolved = (
+        Discrepancy.objects.filter(item__in=items, status__in=UNRESOLVED) if items else Discrepancy.objects.none()
+    )
+    told = list(unresolved.select_related("line__file").order_by("pk"))
     traced = []
     for item in items:
         own = [line for line in lines if line.match_id == item.match_id]
         named = dict.fromkeys(payouts[key] for line in own if (key := _payout_key(line)) in payouts)
-        traced.append(Traced(item, own, list(named)))
+        traced.append(Traced(item, own, list(named), [found for found in told if found.item_id == item.pk]))
     return traced
 
 

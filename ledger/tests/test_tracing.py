@@ -8,6 +8,7 @@ from gateways.models import Gateway
 from ledger.models import BankLine, ClearingItem, SettlementBatch, SettlementFile, SettlementLine
 from ledger.reconciliation.tracing import items_settled_by, trace
 from ledger.services import reconcile_bank
+from ledger.services.discrepancies import resolve
 from ledger.tests.settling import ACTOR, Settling, day, line, payout
 from tests.desk import at_desk, queries_of, text_of
 
@@ -96,7 +97,7 @@ def test_many_are_traced_in_as_many_queries_as_one(settling):
     entries = entries_of(*(settling.charge(name) for name in "abcdef"))
     settling.settle(*(line("charge", f"ch_{name}", "", 100_00, 3_20) for name in "abcdef"), payout(6 * 96_80))
 
-    assert queries_of(lambda: trace(entries)) == queries_of(lambda: trace(entries[:1])) == 3
+    assert queries_of(lambda: trace(entries)) == queries_of(lambda: trace(entries[:1])) == 4
 
 
 def test_a_person_follows_the_links_both_ways(settling, desk):
@@ -115,3 +116,34 @@ def test_a_person_follows_the_links_both_ways(settling, desk):
     assert f'href="{page_of(item)}"' in on_the_lines_page.content.decode()
     booking = at_the_bank(batch)
     assert f"payout batch-1 , at the bank on {booking.booked_on:%d %b %Y}" in text_of(desk.get(page_of(item)))
+
+
+def test_what_differs_leads_to_the_line_and_the_difference_and_so_does_the_line(settling, desk):
+    item = settling.charge("a")
+    settling.settle(line("charge", "ch_a", "att_a", 100_00, 4_20))
+    told = settling.the("fee_differs")
+
+    (traced,) = trace(entries_of(item))
+
+    assert (traced.lines, traced.told, traced.told[0].line) == ([], [told], told.line)
+    on_the_lines_page = desk.get(page_of(told.line))
+    assert f'href="{page_of(told)}"' in on_the_lines_page.content.decode()
+    assert "fee differs open" in text_of(on_the_lines_page)
+    resolve(discrepancy=told, resolution="fee_true_up", reason="", actor=ACTOR)
+    (traced,) = trace(entries_of(item))
+    assert (traced.lines, traced.told) == ([told.line], [])
+    told.refresh_from_db()
+    assert f'href="{page_of(told.entry)}"' in desk.get(page_of(told.line)).content.decode()
+
+
+def test_a_booking_is_called_by_its_amount(settling, desk):
+    settling.settle(line("charge", "ch_a", "", 100_00, 3_20), payout(96_80))
+    booking = at_the_bank(SettlementBatch.objects.get())
+    assert f"96.80 USD on {day(0)}" in text_of(desk.get(page_of(booking)))
+
+
+def test_a_refused_file_shows_why_and_no_form_to_correct(settling, desk):
+    file = settling.import_lines("charge,x\n")
+    said = text_of(desk.get(page_of(file)))
+    assert "Why it was refused" in said
+    assert "correct the error" not in said

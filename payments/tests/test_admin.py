@@ -121,7 +121,8 @@ def test_a_story_ends_with_the_line_of_a_file_that_paid_for_it(
     )
     theirs = SettlementLine.objects.get(kind="charge")
     assert "Settlement Movement" in (said := text_of(desk.get(page(payment))))
-    assert said.count("not in a file yet") == 2  # of the charge they say another fee
+    assert f"fee differs , line {theirs.line_number} of {theirs.file.name}" in said
+    assert said.count("timing , not in a file yet") == 1
 
     match_by_hand(line=theirs, item=item, reason="the fee is right", actor=operator, has_second_person=True)
     answer = desk.get(page(payment))
