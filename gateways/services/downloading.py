@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from uuid import UUID
 
 from django.db.models import F
 
@@ -55,14 +56,14 @@ def _is_had(answer: Answer) -> bool:
     return answer.result.outcome is Outcome.SUCCEEDED
 
 
-def note_observed_fees(*, gateway: Gateway, on: date, charged: Iterable[tuple[str, int, int, int]]) -> None:
+def note_observed_fees(*, gateway_id: UUID, on: date, charged: Iterable[tuple[str, int, int, int]]) -> None:
     """Add what a gateway charged for payments whose settlement has just been matched, in the caller's transaction.
 
     `charged` says by currency how many they were, and what they and their fees sum to in minor units.
     """
     for currency, count, gross_minor, fee_minor in charged:
-        ObservedFee.objects.get_or_create(gateway=gateway, currency=currency, on=on)
-        ObservedFee.objects.filter(gateway=gateway, currency=currency, on=on).update(
+        ObservedFee.objects.get_or_create(gateway_id=gateway_id, currency=currency, on=on)
+        ObservedFee.objects.filter(gateway=gateway_id, currency=currency, on=on).update(
             charge_count=F("charge_count") + count,
             gross_minor=F("gross_minor") + gross_minor,
             fee_minor=F("fee_minor") + fee_minor,

@@ -117,8 +117,10 @@ def name(cell: str, column: str) -> str:
 
 
 def reference(cell: str, column: str) -> str:
-    """A reference that may be ours. A longer one than we make is somebody else's, and given as ""."""
-    return _printable(cell, column) if len(cell) <= LONGEST_REFERENCE else ""
+    """A reference that may be ours. A longer one than we make is somebody else's: of it as much as there is room for, so
+    that the line is not taken for one that names nothing.
+    """
+    return _printable(cell, column)[:LONGEST_REFERENCE]
 
 
 def _printable(cell: str, column: str) -> str:

@@ -18,6 +18,7 @@ from checkout.kit.limits import together_in
 from checkout.kit.models import AuditEntry, User
 from checkout.kit.money import Money
 from checkout.kit.statuses import advance
+from gateways import services as gateway_services
 from gateways.settlements import LineKind
 from ledger import selectors as books
 from ledger.models import (
@@ -364,7 +365,21 @@ def _close(closings: Sequence[Closing]) -> list[Match]:
     done = open_lines.bulk_update(lines, ["match"], batch_size=500) + open_items.bulk_update(items, ["match"])
     if done != len(lines) + len(items):
         raise LineCannotBeMatched("one of them is matched already")
+    _note_fees(closings)
     return matches
+
+
+def _note_fees(closings: Sequence[Closing]) -> None:
+    """What was charged for payments whose lines people put to them: these are the fees that were not as expected."""
+    charged: dict[tuple[Any, str], list[int]] = {}
+    for closing in closings:
+        if closing.line and closing.item and closing.line.kind == LineKind.CHARGE:
+            sums = charged.setdefault((closing.line.gateway_id, closing.currency), [0, 0, 0])
+            for place, figure in enumerate((1, closing.line.gross_minor, closing.line.fee_minor)):
+                sums[place] += figure
+    today = clock.now().date()
+    for (gateway_id, currency), (count, gross, fee) in charged.items():
+        gateway_services.note_observed_fees(gateway_id=gateway_id, on=today, charged=[(currency, count, gross, fee)])
 
 
 def _posted(drafts: Sequence[JournalDraft]) -> dict[tuple[str, str], Any]:

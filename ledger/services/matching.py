@@ -68,7 +68,7 @@ def reconcile(*, gateway: Gateway, mode: str, actor: Actor, until: date | None =
     changes = report(values, now=now, actor=str(actor))
     payouts = report_payouts(mode=mode, today=today, now=now, gateway_id=gateway.pk)
     done = Reconciled(matched, changes._replace(opened=changes.opened + payouts))
-    gateway_services.note_observed_fees(gateway=gateway, on=now.date(), charged=passes.charges())
+    gateway_services.note_observed_fees(gateway_id=gateway.pk, on=now.date(), charged=passes.charges())
     files.filter(pk__in=new_files).update(reconciled_at=now)
     if done.changed_anything:
         after = {"matched": matched, **done.changes._asdict()}

@@ -449,3 +449,20 @@ def test_a_currency_of_which_files_are_silent_is_waited_for_a_week_and_no_longer
     assert [told.item.reference for told in Discrepancy.objects.all()] == ["att_a"]
     settling.settle(line("fee", "fe3", "", -1, currency="USD", ago=3, batch="dollars"))
     assert settling.told() == {"missing_at_gateway": 2}
+
+
+def test_a_fee_that_was_explained_is_observed_as_well(settling):
+    settling.charge("a")
+    settling.charge("b")
+    settling.settle(line("charge", "ch_a", "", 100_00, 3_20), line("charge", "ch_b", "", 100_00, 9_00))
+    resolve(discrepancy=settling.the("fee_differs"), resolution="fee_true_up", reason="", actor=ACTOR)
+    settling.settle()
+    seen = ObservedFee.objects.get()
+    assert (seen.charge_count, seen.gross_minor, seen.fee_minor) == (2, 200_00, 12_20)
+
+
+def test_a_name_too_long_to_be_ours_is_a_name_all_the_same(settling):
+    settling.charge("a", 123_45, 3_20)
+    settling.settle(line("charge", "", "order-of-another-shop-" + "x" * 60, 123_45, 3_20))
+    assert ways() == {}
+    assert settling.told() == {"missing_in_ledger": 1, "timing": 1}
