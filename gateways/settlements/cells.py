@@ -117,8 +117,8 @@ def name(cell: str, column: str) -> str:
 
 
 def reference(cell: str, column: str) -> str:
-    """A reference that may be ours. A longer one than we make is somebody else's: of it as much as there is room for, so
-    that the line is not taken for one that names nothing.
+    """A reference that may be ours. A longer one than we make is somebody else's: its beginning is kept, so that the line
+    is not taken for one that names nothing.
     """
     return _printable(cell, column)[:LONGEST_REFERENCE]
 

@@ -158,12 +158,12 @@ def test_v37_our_reference_in_scientific_notation_is_the_lines_error(code: str) 
 
 
 @every_profile
-def test_a_reference_that_is_too_long_to_be_ours_is_left_empty(code: str) -> None:
+def test_a_reference_that_is_too_long_to_be_ours_is_kept_as_far_as_there_is_room(code: str) -> None:
     long, fitting = outcomes(file_of(code, {OURS[code]: "x" * 65}, {OURS[code]: "x" * 64}))
 
     assert isinstance(long, SettlementLine)
     assert isinstance(fitting, SettlementLine)
-    assert (long.reference, fitting.reference) == ("", "x" * 64)
+    assert (long.reference, fitting.reference) == ("x" * 64, "x" * 64)
 
 
 def test_a_payout_names_its_batch() -> None:
