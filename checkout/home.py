@@ -165,7 +165,8 @@ def _ago(moment: datetime | None) -> str:
 
 
 def _amounts(group: Group) -> str:
-    return ", ".join(group.amounts[:2]) + (" …" if len(group.amounts) > 2 else "")
+    more = len(group.amounts) - 2
+    return ", ".join(group.amounts[:2]) + (f" and {more} more" if more > 0 else "")
 
 
 def _counted(count: int, address: str, title: str, more: str = "", *, tone: str = "warn", none: str = "none") -> Tile:

@@ -14,9 +14,11 @@ from django.test import Client
 from checkout.kit import clock
 from checkout.kit.alerts import raise_alert
 from checkout.kit.models import Approval, User
+from checkout.kit.money import Money
 from gateways.models import Gateway, GatewayCall, GatewayMaintenance
 from ledger.models import ClearingItem, Discrepancy
 from payments.models import Attempt
+from payments.services import capture_payment
 from tests.desk import EVERYBODY, at_desk, browser_of, queries_of, text_of
 
 HOME = "/admin/"
@@ -69,6 +71,32 @@ def test_every_number_on_the_home_page_is_the_rows_of_the_list_behind_it(a_day: 
             page = browser.get(address)
             assert page.status_code == 200, address
             assert page.context["cl"].result_count == number, address
+
+
+def test_what_was_captured_today_is_told_in_every_currency(a_day: None, captured_payment: Any) -> None:
+    amounts = (Money(30_00, "GBP"), Money(9_000, "JPY"), Money(11_000, "KWD"))
+    for amount in amounts:
+        captured_payment(amount)
+
+    said = text_of(at_desk("Operations").get(HOME))
+
+    captured = said[said.index("Captured today") : said.index("Authorization rate")]
+    for expected in ("50.00 EUR", "70.00 USD", "30.00 GBP", "9,000 JPY", "11.000 KWD", "5 payments"):
+        assert expected in captured, (expected, captured)
+
+
+def test_what_is_called_captured_is_what_was_captured_not_what_was_asked_for(
+    a_day: None, authorized_payment: Any, carry_out: Any, operator: Any, eur: Any
+) -> None:
+    payment = authorized_payment(eur(40_00))
+    capture_payment(payment=payment, amount=eur(15_00), actor=operator)
+    carry_out()
+
+    answer = at_desk("Operations").get(HOME)
+
+    today = next(panel.data for panel in answer.context["panels"] if panel.template.endswith("breakdown.html"))
+    in_breakdown = next(group for group in today.groups if group.word == "captured")
+    assert in_breakdown.amounts == today.captured.amounts == ["70.00 USD", "65.00 EUR"]
 
 
 def test_what_waits_for_me_is_what_i_may_decide(a_day: None) -> None:

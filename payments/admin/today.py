@@ -96,7 +96,7 @@ def today(asked_mode: str) -> Today:
         count=count,
         address=list_of(Payment, f"created=today&mode__exact={mode}"),
         groups=[_of_status(status, rows, count, mode) for status in Status],
-        captured=_of_status(Status.CAPTURED, rows, count, mode, "captured"),
+        captured=_of_status(Status.CAPTURED, rows, count, mode),
         refunded=_refunded(since, mode),
         approved=_group("authorized", rows, "authorized", f"job=approved_today&mode__exact={mode}", counted="approved"),
         refused=_group(
@@ -144,8 +144,10 @@ def latest(count: int) -> list[Payment]:
 _NOT_SHOWN = ("card__number", "gateway__credentials", "metadata")
 
 
-def _of_status(status: str, rows: list[Any], whole: int, mode: str, column: str = "asked") -> Group:
+def _of_status(status: str, rows: list[Any], whole: int, mode: str) -> Group:
+    """The payments that stand there, with what was asked for; of captured ones with what was captured."""
     found = [row for row in rows if row["status"] == status]
+    column = "captured" if status == Status.CAPTURED else "asked"
     return _group(status, found, column, f"created=today&status__exact={status}&mode__exact={mode}", whole=whole)
 
 
