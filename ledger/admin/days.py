@@ -1,5 +1,7 @@
 """How does a finance person close a day? Which days wait, what keeps each open, and the statement of those closed."""
 
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from django import forms
@@ -7,7 +9,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
@@ -19,9 +21,18 @@ from checkout.kit.errors import Refusal
 from checkout.kit.modes import Mode
 from checkout.kit.money import CURRENCY_DECIMALS, Money
 from gateways.models import Gateway
-from ledger.models import ClosedDay
-from ledger.reconciliation.statements import Statement, days_not_closed, statement
-from ledger.services.closing import close_day, request_reopen
+from ledger.models import ClearingItem, ClosedDay, Discrepancy, SettlementFile, SettlementLine
+from ledger.reconciliation.refusals import (
+    DayAlreadyClosed,
+    EarlierDayOpen,
+    FileMissing,
+    FileNotReconciled,
+    NotCompared,
+    UnmappedLines,
+    UnresolvedDiscrepancies,
+)
+from ledger.reconciliation.statements import Statement, closed_days, days_not_closed, statement
+from ledger.services.closing import close_day, request_reopen, what_hinders
 
 PERMISSION = "ledger.change_closedday"
 _WAITING_SHOWN = 40
@@ -34,6 +45,14 @@ class DayForm(forms.Form):
     mode = forms.ChoiceField(choices=Mode.choices)
     currency = forms.ChoiceField(choices=[(currency, currency) for currency in CURRENCY_DECIMALS])
     on = forms.DateField(input_formats=["%Y-%m-%d"])
+
+
+@dataclass(frozen=True)
+class Hindrance:
+    """Something that stands in the way of closing a day, and where it is found: words and addresses."""
+
+    message: str
+    links: list[tuple[str, str]]
 
 
 def _reopen(day: ClosedDay, actor: Actor, data: dict[str, Any]) -> str:
@@ -90,7 +109,7 @@ class ClosedDayAdmin(VerbAdmin, ReadOnlyAdmin):
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def day_view(self, request: HttpRequest) -> HttpResponse:
-        """The statement of one day; its button closes it, or says what keeps it open."""
+        """The statement of one day, with what keeps it open; once nothing does, its button closes it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         form = DayForm(request.GET)
@@ -111,14 +130,16 @@ class ClosedDayAdmin(VerbAdmin, ReadOnlyAdmin):
                 messages.success(request, f"{day.on:%d %b %Y} is closed for {day.gateway} in {day.currency}.")
                 return HttpResponseRedirect(page_of(day))
         figures = statement(**about)
+        hindrances = [Hindrance(it.message, _rows_behind(it, **about)) for it in what_hinders(**about)]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": f"{about['gateway']} in {about['currency']}, {about['on']:%d %b %Y}",
             "rows": rows_of(figures),
             "statement": figures,
-            "refusal": refusal,
-            "may_close": may_close,
+            "hindrances": hindrances,
+            "refusal": "" if refusal in [it.message for it in hindrances] else refusal,
+            "may_close": may_close and not hindrances,
             "back": list_of(ClosedDay),
         }
         return TemplateResponse(request, "admin/desk/day.html", context)
@@ -149,6 +170,34 @@ class ClosedDayAdmin(VerbAdmin, ReadOnlyAdmin):
     @display(description="opened again")
     def reopened(self, day: ClosedDay) -> str:
         return f"{day.reopened_at:%d %b %Y %H:%M} by {person(day.reopened_by)}" if day.reopened_at else EMPTY
+
+
+def _rows_behind(refusal: Refusal, gateway: Gateway, mode: str, currency: str, on: date) -> list[tuple[str, str]]:
+    """Where somebody finds what a day is refused for: words and addresses."""
+    of_gateway = f"gateway__id__exact={gateway.pk}&mode__exact={mode}"
+    in_currency = f"{of_gateway}&currency={currency}"
+    keeps_open = f"{of_gateway}&keeps_open={currency}.{on}"
+    files = ("Files of the gateway", list_of(SettlementFile, of_gateway))
+    movements = ("Movements that are open", list_of(ClearingItem, f"{in_currency}&state=open"))
+    match refusal:
+        case DayAlreadyClosed():
+            return [("Its statement", page_of(day)) for day in closed_days(gateway, mode, currency).filter(on=on)]
+        case EarlierDayOpen(day=earlier):
+            address = f"{reverse('admin:ledger_day')}?gateway={gateway.code}&mode={mode}&currency={currency}"
+            return [("Look at that day", f"{address}&on={earlier}")]
+        case FileMissing():
+            return [movements, files]
+        case FileNotReconciled():
+            return [files]
+        case NotCompared():
+            return [("Lines that are open", list_of(SettlementLine, f"{in_currency}&state=open")), movements]
+        case UnmappedLines():
+            return [
+                ("Look at them", list_of(Discrepancy, f"{keeps_open}&kind__exact={Discrepancy.Kind.UNMAPPED_TYPE}"))
+            ]
+        case UnresolvedDiscrepancies():
+            return [("Look at them", list_of(Discrepancy, keeps_open))]
+    return []
 
 
 def rows_of(day: ClosedDay | Statement) -> list[tuple[str, Money, bool]]:

@@ -25,7 +25,7 @@ from checkout.kit.inputs import is_printable
 from checkout.kit.models import AuditEntry, User
 from checkout.kit.money import Money
 from gateways.models import Gateway
-from ledger.admin.filters import CurrencyFilter, UnresolvedFilter
+from ledger.admin.filters import CurrencyFilter, KeepsOpenFilter, UnresolvedFilter
 from ledger.models import ClearingItem, Discrepancy, SettlementLine
 from ledger.reconciliation import selectors
 from ledger.reconciliation.refusals import SecondPersonNeeded
@@ -209,6 +209,7 @@ class DiscrepancyAdmin(VerbAdmin, ReadOnlyAdmin):
         ("gateway", RelatedDropdownFilter),
         CurrencyFilter,
         ("mode", ChoicesDropdownFilter),
+        KeepsOpenFilter,
     ]
     list_select_related = ["gateway", "owner"]
     quick_filters = (

@@ -1,5 +1,6 @@
 """By what are the lists of the books narrowed? What several of them have in common."""
 
+from datetime import date
 from typing import Any
 
 from django.db.models import QuerySet
@@ -8,9 +9,11 @@ from unfold.contrib.filters.admin import DropdownFilter
 
 from checkout.kit.display import words
 from checkout.kit.ids import parse_public_id
+from checkout.kit.money import CURRENCY_DECIMALS
 from gateways.settlements import LineKind
 from ledger.models import Account, Match, SettlementFile
-from ledger.statuses import UNRESOLVED
+from ledger.reconciliation.selectors import loose_ends
+from ledger.statuses import UNRESOLVED, DiscrepancyStatus
 
 
 class CurrencyFilter(DropdownFilter):
@@ -78,6 +81,34 @@ class UnresolvedFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(status__in=UNRESOLVED) if self.value() else queryset
+
+
+class KeepsOpenFilter(DropdownFilter):
+    """What keeps the days of one currency up to one of them from being closed: the page of that day leads here."""
+
+    title = "keeps open"
+    parameter_name = "keeps_open"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        value = request.GET.get(self.parameter_name, "")
+        asked = _currency_and_day(value)
+        return [(value, f"{asked[0]}, {asked[1]:%d %b %Y}")] if asked else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        asked = _currency_and_day(self.value() or "")
+        if asked is None:
+            return queryset
+        ends = loose_ends(currency=asked[0], on=asked[1])
+        return queryset.filter(pk__in=ends.exclude(status=DiscrepancyStatus.CARRIED))
+
+
+def _currency_and_day(text: str) -> tuple[str, date] | None:
+    """Of `EUR.2026-01-31`; None of anything else."""
+    currency, _, day = text.partition(".")
+    try:
+        return (currency, date.fromisoformat(day)) if currency in CURRENCY_DECIMALS else None
+    except ValueError:
+        return None
 
 
 def _file_key(public_id: str) -> Any:

@@ -124,3 +124,13 @@ def open_discrepancies(*, mode: str | None = None) -> list[OpenKind]:
         for row in rows
     ]
     return sorted(found, key=lambda kind: (-kind.value_minor, kind.kind))
+
+
+def loose_ends(*, currency: str, on: date) -> QuerySet[Discrepancy]:
+    """What is unresolved up to a day, at every gateway, but for what is so young that it will explain itself.
+
+    What is carried is among it.
+    """
+    in_currency = Q(currency=currency) | Q(line__currency=currency)  # theirs may be in another one than ours
+    told = Discrepancy.objects.filter(in_currency, on__lte=on, status__in=UNRESOLVED)
+    return told.exclude(kind=Discrepancy.Kind.TIMING)

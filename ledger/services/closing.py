@@ -9,15 +9,18 @@ from django.db.models import Exists, OuterRef, Q
 from checkout.kit import approvals, audit, clock
 from checkout.kit.actors import Actor
 from checkout.kit.durable import durable
+from checkout.kit.errors import Refusal
 from checkout.kit.ids import parse_public_id
 from checkout.kit.models import Approval, User
 from gateways.models import Gateway
 from gateways.settlements import LineKind
+from ledger.errors import DayNotOver
 from ledger.models import ClearingItem, ClosedDay, Discrepancy, SettlementFile, SettlementLine
 from ledger.reconciliation.coverage import coverage_of, is_covered
 from ledger.reconciliation.locks import share_gateway
 from ledger.reconciliation.refusals import (
     DayAlreadyClosed,
+    DayCannotBeClosed,
     DayNotClosed,
     DoesNotTieOut,
     EarlierDayOpen,
@@ -27,11 +30,12 @@ from ledger.reconciliation.refusals import (
     UnmappedLines,
     UnresolvedDiscrepancies,
 )
+from ledger.reconciliation.selectors import loose_ends
 from ledger.reconciliation.statements import Statement, closed_days, first_open_day, statement
-from ledger.services.periods import lock_days
+from ledger.services.periods import lock_days, require_over
 from ledger.statuses import UNRESOLVED, DiscrepancyStatus, FileStatus
 
-__all__ = ["Statement", "approve_reopen", "close_day", "request_reopen", "statement"]
+__all__ = ["Statement", "approve_reopen", "close_day", "request_reopen", "statement", "what_hinders"]
 
 REOPEN = "day.reopen"
 
@@ -49,11 +53,7 @@ def close_day(*, gateway: Gateway, mode: str, currency: str, on: date, actor: Ac
     _require_files(gateway, mode, currency, on)
     _require_compared(gateway, mode, currency, on)
     carried_count = _require_no_loose_ends(gateway, mode, currency, on)
-    figures = statement(gateway=gateway, mode=mode, currency=currency, on=on)
-    if figures.file_difference:
-        raise DoesNotTieOut(what="The file of the day", difference=figures.file_difference)
-    if figures.receivable_difference:
-        raise DoesNotTieOut(what="The receivable of the day", difference=figures.receivable_difference)
+    figures = _require_tied_out(gateway, mode, currency, on)
     day = ClosedDay.objects.create(
         gateway=gateway,
         mode=mode,
@@ -70,6 +70,27 @@ def close_day(*, gateway: Gateway, mode: str, currency: str, on: date, actor: Ac
     )
     audit.record(actor=actor, verb="day.close", obj=day, after={"on": on.isoformat(), "currency": currency})
     return day
+
+
+def what_hinders(*, gateway: Gateway, mode: str, currency: str, on: date) -> list[Refusal]:
+    """What `close_day` would refuse a day for as things stand now, the refusal that it would give first. Locks nothing.
+
+    Of a day that is closed already only that is said.
+    """
+    found: list[Refusal] = []
+    asked = (_require_its_turn, _require_files, _require_compared, _require_no_loose_ends, _require_tied_out)
+    try:
+        require_over(on)
+    except DayNotOver as refusal:
+        found.append(refusal)
+    for require in asked:
+        try:
+            require(gateway, mode, currency, on)
+        except DayAlreadyClosed as refusal:
+            return [refusal]
+        except DayCannotBeClosed as refusal:
+            found.append(refusal)
+    return found
 
 
 @durable("reopen.request")
@@ -141,10 +162,7 @@ def _require_compared(gateway: Gateway, mode: str, currency: str, on: date) -> N
 
 def _require_no_loose_ends(gateway: Gateway, mode: str, currency: str, on: date) -> int:
     """Everything up to the day is explained, carried, or so young that it will explain itself; how many are carried."""
-    in_currency = Q(currency=currency) | Q(line__currency=currency)  # theirs may be in another one than ours
-    told = Discrepancy.objects.filter(
-        in_currency, gateway=gateway, mode=mode, on__lte=on, status__in=UNRESOLVED
-    ).exclude(kind=Discrepancy.Kind.TIMING)
+    told = loose_ends(currency=currency, on=on).filter(gateway=gateway, mode=mode)
     unmapped = told.filter(kind=Discrepancy.Kind.UNMAPPED_TYPE).count()
     if unmapped:
         raise UnmappedLines(count=unmapped)
@@ -153,6 +171,15 @@ def _require_no_loose_ends(gateway: Gateway, mode: str, currency: str, on: date)
     if loose:
         raise UnresolvedDiscrepancies(count=loose)
     return carried
+
+
+def _require_tied_out(gateway: Gateway, mode: str, currency: str, on: date) -> Statement:
+    figures = statement(gateway=gateway, mode=mode, currency=currency, on=on)
+    if figures.file_difference:
+        raise DoesNotTieOut(what="The file of the day", difference=figures.file_difference)
+    if figures.receivable_difference:
+        raise DoesNotTieOut(what="The receivable of the day", difference=figures.receivable_difference)
+    return figures
 
 
 def _require_reopenable(day: ClosedDay) -> None:

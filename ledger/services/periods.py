@@ -56,8 +56,13 @@ def lock_days(*, gateway_id: UUID, mode: str, currency: str, until: date) -> Non
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(ledger_days_lock(%s, %s, %s))", [gateway_id, mode, currency])
-    if selectors.complete_until() < _midnight(until) + _DAY:
-        raise DayNotOver(day=until)
+    require_over(until)
+
+
+def require_over(day: date) -> None:
+    """Refuse (DayNotOver) a day as long as something that began on it, or before, may still be written."""
+    if selectors.complete_until() < _midnight(day) + _DAY:
+        raise DayNotOver(day=day)
 
 
 def summarize(*, afresh: bool = False) -> datetime | None:

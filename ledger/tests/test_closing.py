@@ -26,6 +26,7 @@ from ledger.reconciliation.refusals import (
 )
 from ledger.reconciliation.statements import days_not_closed, first_open_day, statement
 from ledger.services import APPROVED, approve_reopen, close_day, request_reopen, seal, summarize
+from ledger.services.closing import what_hinders
 from ledger.services.discrepancies import carry, match_by_hand, resolve
 from ledger.tests.settling import ACTOR, Settling, day, line, payout
 from ledger.verification import verify_ledger
@@ -44,7 +45,15 @@ def settling(acme, ana) -> Settling:
 
 
 def close(settling: Settling, ago: int) -> ClosedDay:
-    return close_day(gateway=settling.gateway, mode="test", currency="USD", on=day(ago), actor=ACTOR)
+    """Close a day; what hindered it was told beforehand."""
+    about = {"gateway": settling.gateway, "mode": "test", "currency": "USD", "on": day(ago)}
+    hindered = what_hinders(**about)
+    if not hindered:
+        return close_day(**about, actor=ACTOR)
+    with pytest.raises(type(hindered[0])) as refused:
+        close_day(**about, actor=ACTOR)
+    assert refused.value.message == hindered[0].message
+    raise refused.value
 
 
 def figures(settling: Settling, ago: int) -> tuple[int, ...]:
@@ -164,6 +173,16 @@ def test_loose_ends_keep_a_day_open_until_somebody_explains_or_carries_them(sett
     assert close(settling, 9).carried_count == 1
     close(settling, 1)  # what is only young keeps no day open
     assert settling.told() == {"missing_at_gateway": 1, "timing": 1}
+
+
+def test_everything_that_hinders_a_day_is_told_at_once(settling):
+    settling.charge("old", ago=9)
+    settling.settle(line("charge", "ch_z", "", 5_00, ago=9))
+    settling.receive(line("charge", "ch_b", "att_b", 1_00, ago=3))
+    about = {"gateway": settling.gateway, "mode": "test", "currency": "USD"}
+    assert [it.code for it in what_hinders(**about, on=day(0))] == [
+        "day_not_over", "earlier_day_open", "file_not_reconciled", "unresolved_discrepancies",
+    ]  # fmt: skip
 
 
 def test_theirs_in_another_currency_is_a_loose_end_of_that_currency_too(settling, acme, django_user_model):

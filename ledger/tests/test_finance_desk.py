@@ -1,6 +1,8 @@
 """Can a finance person bring a file in, see what differs, explain it and close the day, without a terminal?"""
 
+import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -233,7 +235,9 @@ def test_the_totals_of_many_take_as_many_queries_as_those_of_few(settling: Settl
     assert queries(2, "batch-1") == queries(20, "batch-2")
 
 
-def test_a_day_is_looked_at_and_closed(item: ClearingItem) -> None:
+@pytest.fixture
+def of_yesterday(item: ClearingItem) -> ClearingItem:
+    """The same payment, made yesterday in the books too."""
     yesterday = clock.now().date() - timedelta(days=1)
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
@@ -241,9 +245,92 @@ def test_a_day_is_looked_at_and_closed(item: ClearingItem) -> None:
         cursor.execute("SET session_replication_role = origin")
     ClearingItem.objects.update(occurred_on=yesterday)
     item.refresh_from_db()
+    return item
+
+
+def day_of(item: ClearingItem, *, ago: int = 1) -> str:
+    """The page of the day so many days ago."""
+    on = clock.now().date() - timedelta(days=ago)
+    return f"{DESK}/closedday/day/?gateway={item.gateway.code}&mode=test&currency=EUR&on={on}"
+
+
+BEHIND = re.compile(r'<a class="link" href="([^"]+)">([^<]+)</a>')
+
+
+def behind(answer: Any) -> dict[str, str]:
+    """Where the page leads to what keeps its day open, by the words of the link."""
+    return {words: unescape(address) for address, words in BEHIND.findall(answer.content.decode())}
+
+
+def test_what_stands_in_the_way_of_closing_a_day_is_told_before_the_click(of_yesterday: ClearingItem) -> None:
+    browser = at_desk("Finance")
+    bring_in(browser, of_yesterday, file_of(of_yesterday, fee_minor=of_yesterday.fee_minor + 11))
+    address = day_of(of_yesterday)
+
+    answer = browser.get(address)
+
+    assert "1 discrepancies are neither resolved nor carried" in text_of(answer)
+    assert "Close this day" not in text_of(answer)
+    assert "✓" not in text_of(answer)
+    rows = browser.get(behind(answer)["Look at them"])
+    assert [row.kind for row in rows.context["cl"].result_list] == ["fee_differs"]
+    refused = browser.post(address)
+    assert text_of(refused).count("1 discrepancies are neither resolved nor carried") == 1
+    assert not ClosedDay.objects.exists()
+    found = Discrepancy.objects.get()
+    fill_in(browser, f"{DESK}/discrepancy/{found.public_id}/resolve/", resolution="fee_true_up", reason="their tariff")
+    assert "Close this day" in text_of(browser.get(address))
+    assert not browser.get(behind(answer)["Look at them"]).context["cl"].result_count
+
+
+def test_a_day_without_its_file_and_one_that_is_not_over_say_so(of_yesterday: ClearingItem) -> None:
+    browser = at_desk("Finance")
+
+    without = browser.get(day_of(of_yesterday))
+    today = browser.get(day_of(of_yesterday, ago=0))
+
+    assert "no file of it that covers the day has been imported" in text_of(without)
+    assert browser.get(behind(without)["Movements that are open"]).context["cl"].result_count == 1
+    assert browser.get(behind(without)["Files of the gateway"]).context["cl"].result_count == 0
+    assert "is not over" in text_of(today)
+    assert behind(today)["Look at that day"] == day_of(of_yesterday)
+    for answer in (without, today):
+        assert "Close this day" not in text_of(answer)
+
+
+def test_lines_of_an_unknown_kind_and_files_that_are_not_read_keep_a_day_open(of_yesterday: ClearingItem) -> None:
+    browser = at_desk("Finance")
+    novelty = f"novelty,nv-1,,EUR,100,0,100,{of_yesterday.occurred_on},b-1\n"
+    bring_in(browser, of_yesterday, SimpleUploadedFile("novel.csv", (HEADER + novelty).encode()))
+    fill_in(browser, f"{DESK}/settlementfile/upload/", sender=of_yesterday.gateway.code, file=file_of(of_yesterday))
+
+    answer = browser.get(day_of(of_yesterday))
+
+    assert "1 lines are of a kind" in text_of(answer)
+    assert browser.get(behind(answer)["Look at them"]).context["cl"].result_count == 1
+    assert "The file day.csv has been received and is not matched yet" in text_of(answer)
+    assert browser.get(behind(answer)["Files of the gateway"]).context["cl"].result_count == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [("EUR.2026-01-01", 0), ("EUR", 1), ("EUR.2026-02-30", 1), ("XXX.2026-01-01", 1), (".", 1)],
+)
+def test_what_names_no_day_narrows_no_list(item: ClearingItem, value: str, count: int) -> None:
+    browser = at_desk("Finance")
+    bring_in(browser, item, file_of(item, fee_minor=item.fee_minor + 11))
+
+    answer = browser.get(f"{DESK}/discrepancy/", {"keeps_open": value})
+
+    assert answer.status_code == 200
+    assert answer.context["cl"].result_count == count
+
+
+def test_a_day_is_looked_at_and_closed(of_yesterday: ClearingItem) -> None:
+    item, yesterday = of_yesterday, of_yesterday.occurred_on
     browser = at_desk("Finance")
     bring_in(browser, item, file_of(item))
-    address = f"{DESK}/closedday/day/?gateway={item.gateway.code}&mode=test&currency=EUR&on={yesterday}"
+    address = day_of(item)
 
     assert "Waiting to be closed" in text_of(browser.get(f"{DESK}/closedday/"))
     assert "ties out to the minor unit" in text_of(browser.get(address))
@@ -252,7 +339,12 @@ def test_a_day_is_looked_at_and_closed(item: ClearingItem) -> None:
     assert answer.status_code == 302, text_of(answer)
     day = ClosedDay.objects.get()
     assert day.on == yesterday
-    assert "Statement of the day" in text_of(browser.get(f"{DESK}/closedday/{day.public_id}/change/"))
+    statement = f"{DESK}/closedday/{day.public_id}/change/"
+    assert "Statement of the day" in text_of(browser.get(statement))
+    again = browser.get(address)
+    assert "is closed already" in text_of(again)
+    assert "Close this day" not in text_of(again)
+    assert behind(again)["Its statement"] == statement
 
 
 def test_the_queue_takes_a_fixed_number_of_queries(item: ClearingItem) -> None:

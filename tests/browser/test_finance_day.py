@@ -34,6 +34,7 @@ def test_a_finance_day(a_day: Trade, sit_down: SitDown) -> None:
     follows_a_payout_to_a_payment(fiona, a_day)
     looks_at_both_sides(fiona)
     explains_one_as_suggested(fiona)
+    sees_what_keeps_the_day_open(fiona)
     carries_what_is_missing(fiona)
     explains_the_fees_together(fiona)
     asks_for_what_is_above_the_limit(fiona)
@@ -114,6 +115,16 @@ def explains_one_as_suggested(fiona: Person) -> None:
     fiona.click("Explain")
     fiona.see("Explained and booked.", "resolved")
     assert Discrepancy.objects.get(kind="amount_differs").status == "resolved"
+
+
+def sees_what_keeps_the_day_open(fiona: Person) -> None:
+    fiona.go_to("Days")
+    fiona.click("Look and close", within=fiona.row("Northgate"))
+    fiona.see("What keeps this day open", "discrepancies are neither resolved nor carried by anybody")
+    assert not fiona.page.get_by_role("button", name="Close this day").count()
+    fiona.look("finance-day-open", phone=True)
+    fiona.click("Look at them")
+    fiona.see("missing at gateway")
 
 
 def carries_what_is_missing(fiona: Person) -> None:
