@@ -100,10 +100,13 @@ class BulkForm(ResolveForm):
 class CarryForm(VerbForm):
     """Under whose name it stands until it is explained."""
 
-    owner = forms.ModelChoiceField(
-        User.objects.filter(is_active=True, is_staff=True).order_by("username"), widget=UnfoldAdminSelectWidget
-    )
+    owner = forms.ModelChoiceField(User.objects.none(), widget=UnfoldAdminSelectWidget)
     field_order = ["owner", "reason"]
+
+    def __init__(self, data: Any = None, *, obj: Any) -> None:
+        super().__init__(data, obj=obj)
+        owners = User.objects.with_perm(PERMISSION).filter(is_staff=True)  # the active ones
+        self.fields["owner"].queryset = owners.order_by("username")  # type: ignore[attr-defined]
 
 
 class CommentForm(VerbForm):

@@ -6,6 +6,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 
@@ -130,6 +131,26 @@ def test_another_fee_is_shown_on_both_sides_explained_and_booked(item: ClearingI
     assert answer.status_code == 302
     assert (discrepancy.status, discrepancy.resolution) == ("resolved", "fee_true_up")
     assert AuditEntry.objects.get(verb="discrepancy.resolve").reason == "their tariff"
+
+
+def test_a_difference_is_carried_by_somebody_who_may_explain_it(item: ClearingItem) -> None:
+    browser = at_desk("Finance")
+    for role in ("Read-only", "Developer support", "Operations", "administrator"):
+        at_desk(role)
+    gone = User.objects.create_user("gone", is_staff=True, is_active=False)
+    gone.groups.add(Group.objects.get(name="Finance"))
+    bring_in(browser, item, file_of(item, fee_minor=item.fee_minor + 11))
+    page = f"{DESK}/discrepancy/{Discrepancy.objects.get().public_id}/carry/"
+
+    offered = [str(person) for person in browser.get(page).context["form"].fields["owner"].queryset]
+
+    assert offered == ["a Finance", "a administrator"]
+    for name in ("a Read-only", "a Developer support", "gone"):
+        refused = fill_in(browser, page, owner=User.objects.get(username=name).pk, reason="theirs")
+        assert "Select a valid choice" in text_of(refused)
+    assert Discrepancy.objects.get().status == "open"
+    fill_in(browser, page, owner=User.objects.get(username="a administrator").pk, reason="theirs")
+    assert Discrepancy.objects.get().owner.username == "a administrator"
 
 
 def test_more_than_one_person_may_book_waits_for_another(item: ClearingItem, monkeypatch: pytest.MonkeyPatch) -> None:
