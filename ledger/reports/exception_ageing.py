@@ -7,7 +7,7 @@ from checkout.kit.display import words
 from ledger.chart import AccountKind
 from ledger.models import ClearingItem, Discrepancy, JournalEntry, SettlementLine
 from ledger.reports import books, links
-from ledger.reports.clearing import AGES, bucket, open_parts
+from ledger.reports.clearing import AGES, IN_TRANSIT, bucket, open_parts
 from ledger.reports.declaration import Chart, Column, Control, Report, Row, Totals, Type, sums, tie
 from ledger.reports.owners import GATEWAY
 from ledger.reports.running import stream
@@ -37,7 +37,7 @@ def _rows(scope: Scope) -> Iterator[Row]:
     for found in stream(_QUERY, scope.for_sql()):
         _add(_row_for(rows, found, found["kind"]), found)
     for part in open_parts(scope):
-        if part["part"] in ("batch", "rest"):
+        if part["part"] in IN_TRANSIT:
             continue
         kind = part["kind"] or part["part"]
         row = _row_for(rows, part, kind)

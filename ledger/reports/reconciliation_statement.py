@@ -17,7 +17,7 @@ from ledger.reports.owners import GATEWAY
 from ledger.reports.scope import Asks, Scope
 
 _RECEIVABLE, _IN_TRANSIT = AccountKind.GATEWAY_RECEIVABLE, AccountKind.GATEWAY_IN_TRANSIT
-_RECKONED, _TOLD = "reckoned", "batch"
+_RECKONED, _TOLD, _PUT_RIGHT = "reckoned", "batch", "put_right"
 
 # What is said of each part of a statement, in its order. What is open is taken off what the ledger says.
 _LEDGER: dict[str, str] = {_RECEIVABLE: "ledger: owed, in no payout", _IN_TRANSIT: "ledger: payouts on their way"}
@@ -28,7 +28,11 @@ _OPEN = {
     "entry": "less: posted past both",
     "rest": "less: arrived as another amount",
 }
-_GATEWAY = {_RECKONED: "the gateway's balance, so reckoned", _TOLD: "payouts that the bank has not credited"}
+_GATEWAY = {
+    _RECKONED: "the gateway's balance, so reckoned",
+    _TOLD: "payouts that the bank has not credited",
+    _PUT_RIGHT: "what was put right of these",
+}
 
 _LINES = {**_LEDGER, **_OPEN, **_GATEWAY}
 
@@ -44,13 +48,13 @@ class _Statement:
     def add(self, part: str, amount: int, count: int = 0) -> None:
         self.amounts[part] += amount
         self.counts[part] += count
-        if part != _TOLD:
+        if part not in (_TOLD, _PUT_RIGHT):
             self.amounts[_RECKONED] += amount
 
     def rows(self) -> Iterator[Row]:
-        """Its lines; of what is open those that there is something of."""
+        """Its lines; of what is open, or was put right, those that there is something of."""
         for part, text in _LINES.items():
-            if part in _OPEN and not self.counts[part]:
+            if part in (*_OPEN, _PUT_RIGHT) and not self.counts[part]:
                 continue
             yield {
                 **self.about,
@@ -59,7 +63,7 @@ class _Statement:
                 "count": self.counts[part] or None,
                 "amount": self.amounts[part],
                 "reckoned": self.amounts[_RECKONED] if part == _RECKONED else 0,
-                "told": self.amounts[_TOLD] if part == _TOLD else 0,
+                "told": self.amounts[part] if part in (_TOLD, _PUT_RIGHT) else 0,
                 "is_result": part in _GATEWAY,
             }
 
@@ -78,8 +82,8 @@ def _rows(scope: Scope) -> Iterator[Row]:
         statement(currency=account.currency, **about).add(account.kind, amount)
     for part in open_parts(scope):
         about = {name: part[name] for name in ("gateway_key", "gateway", "gateway_code", "currency")}
-        if part["part"] == _TOLD:
-            statement(**about).add(_TOLD, part["amount"], part["count"])
+        if part["part"] in (_TOLD, _PUT_RIGHT):
+            statement(**about).add(part["part"], part["amount"], part["count"])
         else:
             statement(**about).add("pair" if part["is_pair"] else part["part"], -part["amount"], part["count"])
     for key in sorted(statements):

@@ -6,7 +6,7 @@ from itertools import groupby
 from ledger.chart import AccountKind
 from ledger.models import ClearingItem, Discrepancy, JournalEntry, SettlementBatch, SettlementLine
 from ledger.reports import books, links
-from ledger.reports.clearing import AGES, bucket, open_parts
+from ledger.reports.clearing import AGES, IN_TRANSIT, bucket, open_parts
 from ledger.reports.declaration import Chart, Column, Control, Report, Row, Totals, Type, sums, tie
 from ledger.reports.owners import GATEWAY
 from ledger.reports.scope import Asks, Scope
@@ -16,15 +16,16 @@ _WHAT = {
     "line": "in a file, not in our books",
     "entry": "posted past both",
     "batch": "payout on its way to the bank",
+    "put_right": "put right of what is on its way",
     "rest": "arrived as another amount",
 }
-_IN_TRANSIT = ("batch", "rest")
 _BUCKETS = tuple(f"age_{place}" for place in range(len(AGES)))
 
 
 def _rows(scope: Scope) -> Iterator[Row]:
     def about(row: Row) -> tuple[str, ...]:
-        return row["gateway"], str(row["gateway_key"]), row["currency"], row["part"]
+        names = ("gateway", "gateway_key", "currency", "part", "discrepancy_key")
+        return tuple(str(row[name]) for name in names)
 
     for _, group in groupby(open_parts(scope), about):
         found = list(group)
@@ -35,10 +36,10 @@ def _rows(scope: Scope) -> Iterator[Row]:
         yield {
             **found[0],
             **ages,
-            "what": _WHAT[part],
+            "what": ": ".join(filter(None, [_WHAT[part], found[0]["reference"]])),
             "total": total,
-            "receivable": 0 if part in _IN_TRANSIT else total,
-            "in_transit": total if part in _IN_TRANSIT else 0,
+            "receivable": 0 if part in IN_TRANSIT else total,
+            "in_transit": total if part in IN_TRANSIT else 0,
         }
 
 
@@ -60,8 +61,8 @@ def _behind(row: Row, scope: Scope) -> str:
             return links.listed(SettlementLine, scope, state="open", **about)
         case "batch":
             return links.listed(SettlementBatch, scope, status__exact="announced", **about)
-        case "rest":
-            return links.listed(Discrepancy, scope, kind__exact="bank_amount_differs", state="unresolved", **about)
+        case "put_right" | "rest":
+            return links.page(Discrepancy, row["discrepancy_key"])
     return links.listed(JournalEntry, scope, state="past_both", **about)
 
 

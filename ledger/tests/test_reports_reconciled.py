@@ -14,6 +14,8 @@ import pytest
 import time_machine
 
 from checkout.kit.actors import Actor
+from checkout.kit.display import page_of
+from ledger import recipes, selectors
 from ledger.models import BankLine, Discrepancy, SettlementBatch, SettlementFile
 from ledger.reports import REPORTS
 from ledger.reports.running import Run, running
@@ -22,7 +24,8 @@ from ledger.services.bank import reconcile_bank
 from ledger.services.discrepancies import resolve
 from ledger.services.files import import_file, receive_file
 from ledger.services.matching import reconcile
-from ledger.tests.book import MARCH, Book, write_book
+from ledger.tests.book import MARCH, Book, eur, record, write_book
+from tests.desk import at_desk
 
 HEADER = "kind,gateway_reference,reference,currency,gross_minor,fee_minor,net_minor,occurred_on,batch"
 LINES = [
@@ -61,10 +64,10 @@ def settle(book: Book, *lines: str) -> None:
 
 
 @pytest.fixture
-def banked(settled: Book) -> Callable[[int], None]:
-    """The bank has credited so many cents for the payout."""
+def banked(book: Book) -> Callable[..., None]:
+    """The bank has credited so many cents for the payout, or for those that it names."""
 
-    def credit(amount_minor: int) -> None:
+    def credit(amount_minor: int, reference: str = "payout-1") -> None:
         statement = SettlementFile.objects.create(
             gateway=None,
             mode="test",
@@ -80,7 +83,7 @@ def banked(settled: Book) -> Callable[[int], None]:
             file=statement,
             line_number=1,
             account="PT50",
-            reference="payout-1",
+            reference=reference,
             currency="EUR",
             amount_minor=amount_minor,
             booked_on=date(2026, 3, 7),
@@ -104,6 +107,19 @@ def figures(rows: list[Any], *names: str) -> list[tuple[Any, ...]]:
 
 def everything_ties() -> bool:
     return all(run_of(name)[1].ties for name in REPORTS)
+
+
+def in_transit() -> int:
+    """What the trial balance shows on the account."""
+    balances = selectors.trial_balance(mode="test", currency="EUR")
+    return sum(each.sum.amount_minor for each in balances if each.account.kind == "gateway_in_transit")
+
+
+def behind(answer: Any) -> int:
+    """What a list of payouts adds up to, or the page of a difference says of it, whatever its sign."""
+    if listed := answer.context.get("cl"):
+        return sum(listed.queryset.values_list("net_minor", flat=True))
+    return abs(int(answer.context["original"].difference_minor))
 
 
 def found(kind: str) -> Discrepancy:
@@ -182,7 +198,7 @@ def test_fees_show_what_waits_to_be_explained(settled: Book) -> None:
     assert run.ties
 
 
-def test_settlements_are_payouts_and_when_the_bank_had_them(settled: Book, banked: Callable[[int], None]) -> None:
+def test_settlements_are_payouts_and_when_the_bank_had_them(settled: Book, banked: Callable[..., None]) -> None:
     rows, _ = run_of("settlements")
     assert figures(rows, "day", "reference", "lines", "net", "banked_on", "on_its_way") == [
         (date(2026, 3, 5), "payout-1", 4, 137_94, None, 137_94)
@@ -197,19 +213,19 @@ def test_settlements_are_payouts_and_when_the_bank_had_them(settled: Book, banke
 
 
 def test_a_payout_that_arrives_as_another_amount_stays_in_transit_with_the_rest(
-    settled: Book, banked: Callable[[int], None]
+    settled: Book, banked: Callable[..., None]
 ) -> None:
     banked(137_00)
 
     rows, run = run_of("settlement_ageing", gateway="acme")
-    assert ("arrived as another amount", 94) in figures(rows, "what", "total")
+    assert ("arrived as another amount: payout-1", 94) in figures(rows, "what", "total")
     assert run.ties
     assert everything_ties()
 
     resolve(discrepancy=found("bank_amount_differs"), resolution="write_off", reason="bank charges", actor=CLERK)
 
     rows, run = run_of("settlement_ageing", gateway="acme")
-    assert "arrived as another amount" not in {row["what"] for row in rows}
+    assert "rest" not in {row["part"] for row in rows}
     assert everything_ties()
 
 
@@ -274,7 +290,126 @@ def test_a_batch_that_is_put_right_ties_with_its_payout(book: Book) -> None:
 
     resolve(discrepancy=found("batch_total_differs"), resolution="park_in_suspense", reason="asked", actor=CLERK)
 
-    rows, _ = run_of("settlements", to=f"{datetime.now(UTC):%Y-%m-%d}")
-    assert sorted(figures(rows, "reference", "net")) == [("payout-1", -94), ("payout-1", 137_94)]
+    rows, _ = run_of("settlements")
+    assert figures(rows, "reference", "net", "banked", "on_its_way") == [
+        ("payout-1", -94, 0, 0),
+        ("payout-1", 137_94, 0, 137_00),
+    ]
     assert everything_ties()
     assert SettlementBatch.objects.get().status == "announced"
+
+
+@pytest.mark.parametrize("resolution", ["", "write_off", "park_in_suspense"])
+@pytest.mark.parametrize("credited", [0, 137_00, 137_94, 130_00])
+def test_what_is_on_its_way_is_what_the_account_holds_whatever_a_payout_said_and_the_bank_got(
+    resolution: str, credited: int, book: Book, banked: Callable[..., None]
+) -> None:
+    settle(book, *LINES[:4], "payout,payout-1,,EUR,-13700,0,-13700,2026-03-05,payout-1")
+    if resolution:
+        resolve(discrepancy=found("batch_total_differs"), resolution=resolution, reason="asked", actor=CLERK)
+    if credited:
+        banked(credited)
+
+    rows, run = run_of("settlements")
+    assert run.totals["EUR"]["banked"] == credited
+    assert run.totals["EUR"]["on_its_way"] == in_transit()
+    assert [str(control) for control in run.controls] == [
+        "payouts, and what they were put right by, tie to account gateway_in_transit: difference 0.00 EUR",
+        "what is on its way, of all days, ties to account gateway_in_transit: difference 0.00 EUR",
+    ]
+    assert everything_ties()
+
+
+@pytest.mark.parametrize("resolution", ["", "write_off", "park_in_suspense"])
+@pytest.mark.parametrize("credited", [0, 137_00, 130_00])
+def test_what_is_in_transit_leads_to_the_payouts_and_differences_that_add_up_to_it(
+    resolution: str, credited: int, book: Book, banked: Callable[..., None]
+) -> None:
+    settle(book, *LINES[:4], "payout,payout-1,,EUR,-13700,0,-13700,2026-03-05,payout-1")
+    if resolution:
+        resolve(discrepancy=found("batch_total_differs"), resolution=resolution, reason="asked", actor=CLERK)
+    if credited:
+        banked(credited)
+
+    rows, run = run_of("settlement_ageing", gateway="acme")
+
+    browser = at_desk("Finance")
+    link = next(column.link for column in run.report.columns if column.name == "total")
+    for row in rows:
+        if row["part"] in ("batch", "put_right", "rest"):
+            address = link(row, run.scope)
+            assert behind(browser.get(address)) == abs(row["total"]), row["what"]
+            assert (
+                row["discrepancy_key"] is None or page_of(Discrepancy.objects.get(pk=row["discrepancy_key"])) == address
+            )
+    assert run.totals["EUR"]["in_transit"] == in_transit()
+
+
+def test_a_payout_that_was_given_up_and_comes_after_all_is_banked_and_stands_in_transit(
+    book: Book, banked: Callable[..., None]
+) -> None:
+    settle(book, LINES[0])
+    with time_machine.travel("2026-03-20T12:00Z", tick=False):
+        reconcile_bank(mode="test", actor=CLERK)
+        resolve(discrepancy=found("missing_bank_credit"), resolution="write_off", reason="never came", actor=CLERK)
+        rows, _ = run_of("settlements", **{"from": "2026-02-01"})
+        assert figures(rows, "net", "banked", "on_its_way") == [(-48_25, 0, 0), (48_25, 0, 0)]
+        assert everything_ties()
+
+        banked(48_25)
+
+        rows, _ = run_of("settlements", **{"from": "2026-02-01"})
+        assert figures(rows, "net", "banked", "on_its_way") == [(-48_25, 0, 0), (48_25, 48_25, -48_25)]
+        assert everything_ties()
+
+
+def test_of_one_credit_for_several_payouts_each_is_banked_with_its_share(
+    book: Book, banked: Callable[..., None]
+) -> None:
+    settle(
+        book,
+        *LINES[:4],
+        "payout,payout-1,,EUR,-13700,0,-13700,2026-03-05,payout-1",
+        "charge,ch_9,,EUR,1000,0,1000,2026-03-04,payout-2",
+    )
+    resolve(discrepancy=found("batch_total_differs"), resolution="write_off", reason="asked", actor=CLERK)
+
+    banked(147_00, "payout-1 payout-2")
+
+    rows, _ = run_of("settlements")
+    assert sorted(figures(rows, "reference", "banked", "on_its_way")) == [
+        ("payout-1", 0, 0),
+        ("payout-1", 137_00, 0),
+        ("payout-2", 10_00, 0),
+    ]
+    assert everything_ties()
+
+
+def test_what_is_on_its_way_ties_in_a_period_without_it(settled: Book) -> None:
+    rows, run = run_of("settlements", **{"from": "2026-03-01", "to": "2026-03-02"})
+
+    assert rows == []
+    assert [control.booked.amount_minor for control in run.controls] == [0, 137_94]
+    assert run.ties
+
+
+def test_settlements_notice_what_no_payout_put_in_transit(settled: Book) -> None:
+    fact = {"mode": "test", "gateway_id": settled.acme.pk, "reference": "stray", "occurred_at": datetime.now(UTC)}
+    record(recipes.bank_credit(amount=eur(1_00), **fact))
+
+    _, run = run_of("settlements")
+
+    assert [control.difference.amount_minor for control in run.controls] == [0, 1_00]
+
+
+def test_what_a_payout_was_put_right_by_leads_to_the_difference(book: Book) -> None:
+    settle(book, *LINES[:4], "payout,payout-1,,EUR,-13700,0,-13700,2026-03-05,payout-1")
+    resolve(discrepancy=found("batch_total_differs"), resolution="write_off", reason="asked", actor=CLERK)
+
+    rows, run = run_of("settlements")
+
+    link = next(column.link for column in run.report.columns if column.name == "net")
+    assert [link(row, run.scope) for row in rows] == [
+        page_of(found("batch_total_differs")),
+        page_of(SettlementBatch.objects.get()),
+    ]
