@@ -24,9 +24,14 @@ Link = Callable[[Row, Scope], str]
 
 
 def entries(*, account: str = "", kind: str = "") -> Link:
-    """The entries of the row's day, or else of the period, of a kind or on accounts of a kind."""
+    """The entries of the row's day, or else of the period, of a kind or on accounts of a kind.
+
+    What belongs to no merchant leads nowhere: no list is of that alone.
+    """
 
     def link(row: Row, scope: Scope) -> str:
+        if "merchant_key" in row and row["merchant_key"] is None:
+            return ""
         first, last = (row["day"], row["day"]) if "day" in row else (scope.first, scope.last)
         query = {"account": account, "kind__exact": kind, "currency": row["currency"], "days": f"{first}..{last}"}
         return listed(JournalEntry, scope, **query, **_owners(row, scope))

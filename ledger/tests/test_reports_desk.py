@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,9 +12,11 @@ from django.test import Client
 
 from checkout.kit.models import AuditEntry, User
 from checkout.settings import policy
-from ledger.models import JournalEntry
+from ledger import recipes
+from ledger.models import JournalEntry, Posting
 from ledger.reports import REPORTS
-from ledger.tests.book import MAR_2, Book, capture, write_book
+from ledger.reports.scope import read_scope
+from ledger.tests.book import MAR_2, MAR_3, Book, capture, eur, record, write_book
 from tests.desk import EVERYBODY, at_desk, queries_of, text_of
 
 REPORTS_PAGE = "/admin/ledger/account/reports/"
@@ -79,6 +82,48 @@ def test_a_figure_leads_to_the_entries_that_make_it_up(book: Book) -> None:
     assert "gateway fee 0.59 EUR Ben Bolt" in said
     assert said.count("gateway fee 0.") == 1
     assert entry.occurred_on == MAR_2
+
+
+def behind(browser: Client, name: str, column: str, account: str, **words: str) -> list[tuple[int, int | None]]:
+    """Each figure of a column of a report beside what the entries that it leads to moved on accounts of a kind."""
+    report = REPORTS[name]
+    scope = read_scope({**MARCH, "currency": "EUR", **words}, report.asks)
+    link = next(each.link for each in report.columns if each.name == column)
+    assert link
+    found = []
+    for row in report.rows(scope):
+        entries = browser.get(address).context["cl"].queryset if (address := link(row, scope)) else None
+        moved = Posting.objects.filter(entry__in=entries, account__kind=account) if entries is not None else None
+        found.append((row[column], abs(sum(leg.amount_minor for leg in moved)) if moved is not None else None))
+    return found
+
+
+def test_refunds_lead_to_those_asked_for_here_and_those_made_at_the_gateway_each_by_itself(book: Book) -> None:
+    fact = book.fact(book.ana, book.acme, MAR_3, "rfd_adopted")
+    record(recipes.refund_adopted(from_available=eur(12_34), from_receivable=eur(0), **fact))
+    browser = at_desk("Finance")
+
+    [row, *_] = REPORTS["refunds_and_chargebacks"].rows(
+        read_scope({**MARCH, "currency": "EUR"}, REPORTS["refunds_and_chargebacks"].asks)
+    )
+    assert (row["refunds"], row["refunded"]) == (2, 52_34)
+    about = {"name": "refunds_and_chargebacks", "account": "gateway_receivable", "gateway": "acme"}
+    assert behind(browser, column="requested", **about) == [(40_00, 40_00)]
+    assert behind(browser, column="adopted", **about) == [(12_34, 12_34)]
+
+
+def test_what_belongs_to_no_merchant_does_not_lead_to_entries_of_others(book: Book) -> None:
+    fact = {
+        "mode": "test",
+        "gateway_id": book.acme.pk,
+        "reference": "fee_9",
+        "occurred_at": datetime(2026, 3, 2, 12, tzinfo=UTC),
+    }
+    record(recipes.gateway_fee_line(fee=eur(36_12), **fact))
+
+    found = behind(at_desk("Finance"), "revenue", "gateway_fees", "gateway_fee")
+
+    assert sorted(found, key=str) == sorted([(1_17, 1_17), (3_20, 3_20), (59, 59), (36_12, None)], key=str)
 
 
 @pytest.mark.parametrize("name", REPORTS)
