@@ -117,9 +117,7 @@ def name(cell: str, column: str) -> str:
 
 
 def reference(cell: str, column: str) -> str:
-    """A reference that may be ours. A longer one than we make is somebody else's: its beginning is kept, so that the line
-    is not taken for one that names nothing.
-    """
+    """A reference that may be ours. A longer one is not: its beginning is kept, since the line does name something."""
     return _printable(cell, column)[:LONGEST_REFERENCE]
 
 
