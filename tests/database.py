@@ -39,6 +39,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     """pytest-django's, and what the installation wrote is remembered: roles, what they permit, and their audit."""
     with django_db_blocker.unblock():
         installed = _rows_by_table()
+        sequences = connection.introspection.sequence_list()
+        numbered = [(row["table"], row["column"]) for row in sequences if row["table"] in installed]
 
     def put_back(*args: object) -> None:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -46,6 +48,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
                 cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
                 with cursor.copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
                     copy.write(rows)
+            for table, column in numbered:  # a test may have had the numbers begin anew
+                last = f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) FROM {table}"  # noqa: S608
+                cursor.execute(last)
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             cursor.execute("; ".join(f"ALTER TABLE {table} ENABLE TRIGGER USER" for table in installed))
 

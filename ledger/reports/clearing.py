@@ -85,7 +85,7 @@ WHERE (%(currency)s::text IS NULL OR open.currency = %(currency)s)
     AND (%(gateway)s::uuid IS NULL OR open.gateway_id = %(gateway)s)
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 ORDER BY 2, 1, 4, array_position(ARRAY['item', 'line', 'entry', 'batch', 'put_right', 'rest'], part), reference,
-    discrepancy_key, 6
+    discrepancy_key, 6, 7, 8 DESC
 """
 
 # What stands on a gateway's account of payouts, beside what is owed before one.
