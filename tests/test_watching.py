@@ -3,6 +3,7 @@
 import random
 import uuid
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import psycopg
@@ -369,3 +370,24 @@ def test_without_the_audit_nothing_is_changed(merchant: Merchant) -> None:
         with connection.cursor() as cursor:
             cursor.execute("ALTER FUNCTION audit_tell_gone RENAME TO audit_tell")
     assert Merchant.objects.get().fee_bps == 320
+
+
+def test_numbers_that_were_raised_before_they_had_a_place_of_their_own_stay_raised() -> None:
+    """An installation into whose cluster a backup was restored is upgraded, and goes back."""
+    (numbers,) = import_module(
+        "checkout.kit.migrations.0009_what_is_added_to_the_numbers_stands_alone"
+    ).Migration.operations
+    editor = connection.schema_editor(atomic=False)
+    with transaction.atomic(), connection.cursor() as cursor:
+        numbers.database_backwards("kit", editor, None, None)
+        cursor.execute(
+            "CREATE OR REPLACE FUNCTION audit_transaction() RETURNS bigint LANGUAGE sql STABLE AS"
+            " 'SELECT pg_current_xact_id()::text::bigint + 41'"
+        )
+        numbers.database_forwards("kit", editor, None, None)
+        cursor.execute("SELECT audit_offset(), audit_transaction() - pg_current_xact_id()::text::bigint")
+        assert cursor.fetchone() == (41, 41)
+        numbers.database_backwards("kit", editor, None, None)
+        cursor.execute("SELECT audit_transaction() - pg_current_xact_id()::text::bigint, to_regproc('audit_offset')")
+        assert cursor.fetchone() == (41, None)
+        transaction.set_rollback(True)

@@ -8,25 +8,16 @@ from django.db import migrations, models
 from checkout.kit.append_only import append_only
 
 # Transactions are numbered by PostgreSQL, which begins again in a new cluster: what is added to its numbers grows when
-# a backup has been restored into one (`checkout.kit.watching`). Below the second number every transaction of this
-# database has ended: those that are known to be of another one do not count, nor those that have ended meanwhile.
+# a backup has been restored into one (`checkout.kit.watching`). Below the second number every transaction has ended.
 NUMBERS = """
-CREATE FUNCTION audit_offset() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT 0::bigint';
 CREATE FUNCTION audit_transaction() RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT pg_current_xact_id()::text::bigint + audit_offset()
+    SELECT pg_current_xact_id()::text::bigint + 0
 $$;
 CREATE FUNCTION audit_settled() RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT least(
-        pg_snapshot_xmax(seen)::text::bigint, pg_current_xact_id_if_assigned()::text::bigint,
-        (SELECT min(running::text::bigint) FROM pg_snapshot_xip(seen) AS running WHERE CASE WHEN EXISTS (
-            SELECT FROM pg_locks AS held JOIN pg_stat_activity AS session USING (pid)
-            WHERE held.locktype = 'transactionid' AND held.mode = 'ExclusiveLock' AND held.granted
-                AND held.transactionid = running::xid AND session.datname <> current_database()
-        ) THEN false ELSE pg_xact_status(running) = 'in progress' END)
-    ) + audit_offset() FROM pg_current_snapshot() AS seen
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint + 0
 $$;
 """
-NUMBERS_REVERSE = "DROP FUNCTION audit_transaction(); DROP FUNCTION audit_settled(); DROP FUNCTION audit_offset();"
+NUMBERS_REVERSE = "DROP FUNCTION audit_transaction(); DROP FUNCTION audit_settled();"
 
 # An entry of the change of one row, unless nothing changed; of what is hidden only that it did. The key is a UUIDv7.
 TELL = """
