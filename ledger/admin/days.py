@@ -130,7 +130,7 @@ class ClosedDayAdmin(VerbAdmin, ReadOnlyAdmin):
                 messages.success(request, f"{day.on:%d %b %Y} is closed for {day.gateway} in {day.currency}.")
                 return HttpResponseRedirect(page_of(day))
         figures = statement(**about)
-        hindrances = [Hindrance(it.message, _rows_behind(it, **about)) for it in what_hinders(**about)]
+        hindrances = [Hindrance(it.message, _rows_behind(it, **about)) for it in what_hinders(figures)]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

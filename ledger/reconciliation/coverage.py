@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from django.db import connection
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from checkout.settings import policy
 from gateways.models import Gateway
@@ -56,8 +56,7 @@ def coverage_of(gateway: Gateway, mode: str, *, today: date) -> Coverage:
 
     Currencies may be settled on days of their own; one of which nothing was said for long is not waited for.
     """
-    told = CoveredDays.objects.filter(file__gateway=gateway, file__mode=mode, file__status=FileStatus.IMPORTED)
-    last = dict(told.order_by().values_list("currency").annotate(Max("last_on")))
+    last = dict(_told_by(gateway, mode).order_by().values_list("currency").annotate(Max("last_on")))
     silent_since = max(last.values(), default=None)
     otherwise = date.min if silent_since is None else silent_since - timedelta(days=policy.COVERED_GAP_DAYS)
     return Coverage(
@@ -67,5 +66,8 @@ def coverage_of(gateway: Gateway, mode: str, *, today: date) -> Coverage:
 
 def is_covered(gateway: Gateway, mode: str, currency: str, on: date) -> bool:
     """Whether a file tells of this day in this currency."""
-    told = CoveredDays.objects.filter(file__gateway=gateway, file__mode=mode, file__status=FileStatus.IMPORTED)
-    return told.filter(currency=currency, first_on__lte=on, last_on__gte=on).exists()
+    return _told_by(gateway, mode).filter(currency=currency, first_on__lte=on, last_on__gte=on).exists()
+
+
+def _told_by(gateway: Gateway, mode: str) -> QuerySet[CoveredDays]:
+    return CoveredDays.objects.filter(file__gateway=gateway, file__mode=mode, file__status=FileStatus.IMPORTED)

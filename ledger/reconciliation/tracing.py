@@ -33,11 +33,10 @@ def trace(entries: Iterable[JournalEntry]) -> list[Traced]:
         .defer("gateway__credentials")
         .order_by("pk")
     )
-    lines = _lines_of({item.match_id for item in items if item.match_id is not None})
+    matches = {item.match_id for item in items if item.match_id is not None}
+    lines = list(SettlementLine.objects.filter(match__in=matches).select_related("file").order_by("pk")[:_MOST])
     payouts = _payouts_of(lines)
-    unresolved = (
-        Discrepancy.objects.filter(item__in=items, status__in=UNRESOLVED) if items else Discrepancy.objects.none()
-    )
+    unresolved = Discrepancy.objects.filter(item__in=items, status__in=UNRESOLVED)
     told = list(unresolved.select_related("line__file").order_by("pk"))
     traced = []
     for item in items:
@@ -52,13 +51,6 @@ def items_settled_by(line: SettlementLine) -> list[ClearingItem]:
     if line.match_id is None:
         return []
     return list(ClearingItem.objects.filter(match=line.match_id).select_related("entry").order_by("pk")[:_MOST])
-
-
-def _lines_of(matches: set[int]) -> list[SettlementLine]:
-    if not matches:
-        return []
-    lines = SettlementLine.objects.filter(match__in=matches).select_related("file", "file__gateway")
-    return list(lines.defer("file__gateway__credentials").order_by("pk")[:_MOST])
 
 
 def _payouts_of(lines: list[SettlementLine]) -> dict[tuple[object, ...], SettlementBatch]:

@@ -2,6 +2,7 @@
 statement ties out. What is told of it later goes to the next open day.
 """
 
+from collections.abc import Callable
 from datetime import date, timedelta
 
 from django.db.models import Exists, OuterRef, Q
@@ -53,7 +54,8 @@ def close_day(*, gateway: Gateway, mode: str, currency: str, on: date, actor: Ac
     _require_files(gateway, mode, currency, on)
     _require_compared(gateway, mode, currency, on)
     carried_count = _require_no_loose_ends(gateway, mode, currency, on)
-    figures = _require_tied_out(gateway, mode, currency, on)
+    figures = statement(gateway=gateway, mode=mode, currency=currency, on=on)
+    _require_tied_out(figures)
     day = ClosedDay.objects.create(
         gateway=gateway,
         mode=mode,
@@ -72,23 +74,27 @@ def close_day(*, gateway: Gateway, mode: str, currency: str, on: date, actor: Ac
     return day
 
 
-def what_hinders(*, gateway: Gateway, mode: str, currency: str, on: date) -> list[Refusal]:
-    """What `close_day` would refuse a day for as things stand now, the refusal that it would give first. Locks nothing.
+def what_hinders(figures: Statement) -> list[Refusal]:
+    """What `close_day` would refuse the day of a statement for, the refusal that it would give first. Locks nothing.
 
     Of a day that is closed already only that is said.
     """
     found: list[Refusal] = []
-    asked = (_require_its_turn, _require_files, _require_compared, _require_no_loose_ends, _require_tied_out)
-    try:
-        require_over(on)
-    except DayNotOver as refusal:
-        found.append(refusal)
+    day = (figures.gateway, figures.mode, figures.currency, figures.on)
+    asked: list[Callable[[], object]] = [
+        lambda: require_over(figures.on),
+        lambda: _require_its_turn(*day),
+        lambda: _require_files(*day),
+        lambda: _require_compared(*day),
+        lambda: _require_no_loose_ends(*day),
+        lambda: _require_tied_out(figures),
+    ]
     for require in asked:
         try:
-            require(gateway, mode, currency, on)
+            require()
         except DayAlreadyClosed as refusal:
             return [refusal]
-        except DayCannotBeClosed as refusal:
+        except (DayNotOver, DayCannotBeClosed) as refusal:
             found.append(refusal)
     return found
 
@@ -173,13 +179,11 @@ def _require_no_loose_ends(gateway: Gateway, mode: str, currency: str, on: date)
     return carried
 
 
-def _require_tied_out(gateway: Gateway, mode: str, currency: str, on: date) -> Statement:
-    figures = statement(gateway=gateway, mode=mode, currency=currency, on=on)
+def _require_tied_out(figures: Statement) -> None:
     if figures.file_difference:
         raise DoesNotTieOut(what="The file of the day", difference=figures.file_difference)
     if figures.receivable_difference:
         raise DoesNotTieOut(what="The receivable of the day", difference=figures.receivable_difference)
-    return figures
 
 
 def _require_reopenable(day: ClosedDay) -> None:

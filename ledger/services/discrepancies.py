@@ -162,7 +162,7 @@ def match_by_hand(
     closing = Closing(line.currency, line, item)
     if not has_second_person:
         value = Money(abs(closing.difference.amount_minor), closing.currency)
-        require_one_person_may({value.currency: value.amount_minor}, mode=line.mode, actor=actor)
+        require_one_person_may([value], mode=line.mode, actor=actor)
         told[0].alone_minor = together_in(told[0].currency, [value]).amount_minor
     is_fee = line.gross_minor == item.gross_minor
     resolution = Resolution.FEE_TRUE_UP if is_fee else Resolution.WRITE_OFF
@@ -257,7 +257,8 @@ def _plan(discrepancy: Discrepancy, resolution: str, entry: JournalEntry | None 
 def _require_one_person_may(plans: Sequence[tuple[Discrepancy, Plan]], actor: Actor) -> None:
     """Refuse (SecondPersonNeeded) what is more than one person explains; else keep that one person explained it."""
     for mode in sorted({discrepancy.mode for discrepancy, _ in plans}):
-        values = {total.currency: total.value_minor for total in _totals([row for row in plans if row[0].mode == mode])}
+        totals = _totals([row for row in plans if row[0].mode == mode])
+        values = [Money(total.value_minor, total.currency) for total in totals]
         require_one_person_may(values, mode=mode, actor=actor)
     for discrepancy, plan in plans:
         discrepancy.alone_minor = plan.value_minor

@@ -1,6 +1,6 @@
 """How much may one person decide alone? So much at once, and not by dividing it: so much within a day as well."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db import connection
@@ -17,12 +17,12 @@ from ledger.reconciliation.refusals import SecondPersonNeeded, TooManyAtOnce
 _DAY = timedelta(days=1)
 
 
-def require_one_person_may(values: Mapping[str, int], *, mode: str, actor: Actor) -> None:
-    """Refuse (SecondPersonNeeded) to let somebody alone explain such values, in minor units by currency.
+def require_one_person_may(values: Iterable[Money], *, mode: str, actor: Actor) -> None:
+    """Refuse (SecondPersonNeeded) to let somebody alone explain such values, one of each currency.
 
     Until the end of this transaction the same person decides nothing else alone, so that no two deeds miss each other.
     """
-    amounts = [Money(value, currency) for currency, value in values.items() if value]
+    amounts = [value for value in values if value]
     at_once, within_a_day = policy.RESOLUTION_LIMITS
     for amount in amounts:
         _require(amount, limit_in(amount.currency, at_once), "at once")

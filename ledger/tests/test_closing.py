@@ -47,7 +47,7 @@ def settling(acme, ana) -> Settling:
 def close(settling: Settling, ago: int) -> ClosedDay:
     """Close a day; what hindered it was told beforehand."""
     about = {"gateway": settling.gateway, "mode": "test", "currency": "USD", "on": day(ago)}
-    hindered = what_hinders(**about)
+    hindered = what_hinders(statement(**about))
     if not hindered:
         return close_day(**about, actor=ACTOR)
     with pytest.raises(type(hindered[0])) as refused:
@@ -180,7 +180,7 @@ def test_everything_that_hinders_a_day_is_told_at_once(settling):
     settling.settle(line("charge", "ch_z", "", 5_00, ago=9))
     settling.receive(line("charge", "ch_b", "att_b", 1_00, ago=3))
     about = {"gateway": settling.gateway, "mode": "test", "currency": "USD"}
-    assert [it.code for it in what_hinders(**about, on=day(0))] == [
+    assert [it.code for it in what_hinders(statement(**about, on=day(0)))] == [
         "day_not_over", "earlier_day_open", "file_not_reconciled", "unresolved_discrepancies",
     ]  # fmt: skip
 
