@@ -157,7 +157,7 @@ def story_of(payment: Payment) -> Story:
         tried=[_tried(attempt) for attempt in attempts],
         refunds=[(refund, Money(refund.amount_minor, refund.currency)) for refund in refunds],
         legs=[leg for entry in entries for leg in _legs(entry)],
-        settlement=[_settled(traced) for traced in trace(entries)],
+        settlement=list(_settlement(entries)),
         debit=_sum(postings, payment.currency, 1),
         credit=_sum(postings, payment.currency, -1),
         is_moving=any(attempt.status in (AttemptStatus.CREATED, AttemptStatus.SENT) for attempt in attempts),
@@ -316,15 +316,20 @@ def _legs(entry: JournalEntry) -> Iterable[Leg]:
         )
 
 
-def _settled(traced: Traced) -> Settled:
-    item = traced.item
-    charged = sum(line.fee_minor for line in traced.lines)
-    return Settled(
-        traced=traced,
-        gross=Money(item.gross_minor, item.currency),
-        fee=Money(item.fee_minor, item.currency),
-        fee_charged=Money(charged, item.currency) if traced.lines else None,
-    )
+def _settlement(entries: Iterable[JournalEntry]) -> Iterable[Settled]:
+    """What became of each movement. A fee that was charged once for several stands with the first of them."""
+    told: set[int | None] = set()
+    for traced in trace(entries):
+        item = traced.item
+        charged = sum(line.fee_minor for line in traced.lines)
+        is_told = not traced.lines or item.match_id in told
+        told.add(item.match_id)
+        yield Settled(
+            traced=traced,
+            gross=Money(item.gross_minor, item.currency),
+            fee=Money(item.fee_minor, item.currency),
+            fee_charged=None if is_told else Money(charged, item.currency),
+        )
 
 
 def _tried(attempt: Attempt) -> Tried:

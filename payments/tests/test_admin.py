@@ -136,6 +136,27 @@ def test_a_story_ends_with_the_line_of_a_file_that_paid_for_it(
     assert f'href="{page_of(theirs)}"' in answer.content.decode()
 
 
+def test_a_fee_that_was_charged_once_for_two_movements_stands_once(
+    desk: Client, authorized_payment: PaymentMaker, eur: Any, operator: Actor, carry_out: Callable[[], int]
+) -> None:
+    payment = authorized_payment(eur(50_00))
+    for _ in range(2):
+        services.capture_payment(payment=payment, amount=eur(20_00), actor=operator)
+        carry_out()
+    items = list(ClearingItem.objects.filter(entry__payment_reference=payment.public_id))
+    assert len(items) == 2
+    name, fee = "ch_both", sum(item.fee_minor for item in items)
+    ClearingItem.objects.update(gateway_reference=name)
+    Settling(Gateway.objects.get(code="north"), payment.merchant).settle(
+        line("charge", name, "", 40_00, fee, currency="EUR", ago=0)
+    )
+
+    rows = desk.get(page(payment)).context["story"].settlement
+
+    assert [len(row.traced.lines) for row in rows] == [1, 1]
+    assert [row.fee_charged for row in rows] == [Money(fee, "EUR"), None]
+
+
 def test_the_number_of_queries_does_not_grow_with_the_story(
     desk: Client, captured_payment: PaymentMaker, carry_out: Callable[[], int], eur: Any, operator: Actor
 ) -> None:
