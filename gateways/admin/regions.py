@@ -1,13 +1,13 @@
 """How does an operator change where payments are sent? By looking at what the change would do, then saving it."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch
-from django.http import HttpRequest, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 from unfold.decorators import display
@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from checkout.kit.actors import Actor
 from checkout.kit.admin import CodesField, ConfigurationAdmin, DeskForm, Verb, VerbForm, actor_of, person_of
+from checkout.kit.admin.verbs import show_as
 from checkout.kit.countries import COUNTRIES
 from checkout.kit.display import EMPTY, page_of
 from gateways import selectors, services
@@ -118,8 +119,7 @@ def _edit(region: Region, actor: Actor, data: dict[str, Any]) -> str | dict[str,
 def _looked_at(region: Region, data: dict[str, Any]) -> dict[str, Any]:
     """The page that says what the plan would do, with the form below it to go on or to think again."""
     form: RoutingForm = data["form"]
-    form.data = posted = cast(QueryDict, form.data).copy()
-    posted["seen"] = _mark(data)
+    show_as(form, "seen", _mark(data))
     seen = preview(region, data["plan"])
     return {"form": form, "effects": told(seen), "is_live": needs_second_person(region, data["plan"], seen)}
 

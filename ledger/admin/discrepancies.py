@@ -3,13 +3,13 @@
 import json
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 
 from checkout.kit.actors import Actor
 from checkout.kit.admin import ReadOnlyAdmin, Verb, VerbAdmin, VerbForm, actor_of, person_of
+from checkout.kit.admin.verbs import show_as
 from checkout.kit.display import EMPTY, amount, badge, code, link, list_of, page_of, page_of_public_id, person, words
 from checkout.kit.errors import Refusal
 from checkout.kit.inputs import is_printable
@@ -93,8 +94,7 @@ class BulkForm(ResolveForm):
 
     def show(self, rows: list[Discrepancy]) -> None:
         """Let the next confirmation be of these rows, explained as the form says."""
-        self.data = posted = cast(QueryDict, self.data).copy()
-        posted["shown"] = _mark(rows, self.cleaned_data["resolution"])
+        show_as(self, "shown", _mark(rows, self.cleaned_data["resolution"]))
 
 
 class CarryForm(VerbForm):

@@ -1,12 +1,12 @@
 """How does an operator see what merchants are told, and have it sent again?"""
 
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
@@ -24,6 +24,7 @@ from checkout.kit.admin import (
     VerbAdmin,
     VerbForm,
 )
+from checkout.kit.admin.verbs import show_as
 from checkout.kit.display import EMPTY, badge, code, document, link, list_of, moment, page_of, page_of_public_id
 from checkout.kit.ids import parse_public_id
 from checkout.settings import policy
@@ -102,8 +103,7 @@ class MissedForm(VerbForm):
         found = selectors.count_missed(self.obj, since=since, until=until, at_most=_MISSED_COUNTED)
         many = f"More than {_MISSED_COUNTED:,}" if found > _MISSED_COUNTED else f"{found:,}"
         self.note = f"{many} messages were missed between these times. {'Press again to send them.' if found else ''}"
-        self.data = data = cast(QueryDict, self.data).copy()
-        data["seen"] = asked if found else ""
+        show_as(self, "seen", asked if found else "")
         return False
 
     def clean(self) -> dict[str, Any] | None:

@@ -43,6 +43,12 @@ class AlreadyDone(Exception):
     """This very form was submitted before; nothing was done again."""
 
 
+def show_as(form: forms.BaseForm, field: str, value: str) -> None:
+    """Let the posted form show this in a field, whatever was posted."""
+    form.data = posted = cast(QueryDict, form.data).copy()
+    posted[form.add_prefix(field)] = value
+
+
 class DiscreetForm(forms.BaseForm):
     """Keeps no card number or secret that was typed into one of its fields, nor shows it again.
 
@@ -55,8 +61,7 @@ class DiscreetForm(forms.BaseForm):
         for name, field in self.fields.items():
             may_hold = name in self.may_look_so or isinstance(field.widget, forms.PasswordInput)
             if not may_hold and holds_sensitive_data(str(self[name].data or "")):
-                self.data = data = cast(QueryDict, self.data).copy()
-                data[self.add_prefix(name)] = ""
+                show_as(self, name, "")
                 self.errors.pop(name, None)  # what a field says of a value that it refuses may repeat it
                 self.add_error(name, "This looks like a card or account number or a secret, which is not kept here.")
         return super().clean()
